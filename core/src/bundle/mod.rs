@@ -1,0 +1,8 @@
+//! The model file: a strict safetensors subset that is used as it lies in memory.
+
+mod schema;
+
+pub use schema::{
+    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
+    Scaler, Schema, Target,
+};

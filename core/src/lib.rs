@@ -1,0 +1,14 @@
+//! In-process inference of Temporal Fusion Transformers and LSTM stacks for trading.
+#![no_std]
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("model files are used as they lie in memory: little-endian targets only");
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod bundle;
+pub mod error;
+pub mod features;

@@ -1,0 +1,2 @@
+//! The `tickfuse` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Training and everything around the life of a model.
