@@ -1,2 +1,5 @@
-//! The `tickfuse` program.
-fn main() {}
+//! The `tickfuse` program; everything it does is in `tickfuse_train::cli`.
+
+fn main() -> std::process::ExitCode {
+    tickfuse_train::cli::main()
+}
