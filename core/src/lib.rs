@@ -12,3 +12,5 @@ extern crate std;
 pub mod bundle;
 pub mod error;
 pub mod features;
+pub mod kernels;
+pub mod simd;
