@@ -4,6 +4,8 @@
 //! Order of sums, which every path keeps so that it gives the same bits: see `core/docs/numerics.md`.
 
 mod activation;
+#[cfg(all(test, feature = "std"))]
+mod agreement;
 mod dense;
 mod gates;
 mod lstm;

@@ -22,7 +22,7 @@ pub(super) fn scale_rows<T: Copy + Into<f64>>(
     stride: usize,
 ) -> bool {
     let mut finite = true;
-    for (x, out) in x.chunks_exact(scalers.len()).zip(out.chunks_exact_mut(stride)) {
+    for (x, out) in x.chunks_exact(scalers.len()).zip(out.chunks_mut(stride)) {
         for ((x, s), z) in x.iter().zip(scalers).zip(out) {
             *z = (((*x).into() - s.center) * s.recip) as f32;
             finite &= z.is_finite();
