@@ -1,12 +1,27 @@
 //! The model file: a strict safetensors subset that is used as it lies in memory.
+//!
+//! Reading: [`Storage`] holds the bytes, `header` says where the tensors lie, [`Bundle`] checks every rule and
+//! hands out [`View`]s. Writing: [`write()`], which returns only what the reader accepts. The rules are normative in
+//! `core/docs/format.md`.
 
+mod document;
+mod dtype;
+mod file;
+mod hash;
+mod header;
+mod json;
 mod schema;
 mod storage;
 mod view;
+mod write;
 
+pub use dtype::{Dtype, Element};
+pub use file::{Bundle, Golden, OpenOptions, TensorReader};
+pub use header::{GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorInfo};
 pub use schema::{
     Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
     Scaler, Schema, Target,
 };
 pub use storage::{ALIGNMENT, AlignedBytes, Storage};
 pub use view::View;
+pub use write::{Tensor, write};
