@@ -25,7 +25,11 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { level: None, verify_hash: true, verify_golden: true }
+        Self {
+            level: None,
+            verify_hash: true,
+            verify_golden: true,
+        }
     }
 }
 
@@ -55,7 +59,10 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     #[cfg(feature = "std")]
-    pub fn open_copied(path: impl AsRef<std::path::Path>, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+    pub fn open_copied(
+        path: impl AsRef<std::path::Path>,
+        options: OpenOptions,
+    ) -> Result<Arc<Self>, OpenError> {
         Self::from_bundle(Bundle::open_copied(path, bundle_options(options))?, options)
     }
 
@@ -73,7 +80,12 @@ impl Model {
         let Net::Lstm(config) = &bundle.schema().net;
         let net = LstmNet::open(&bundle, config)?;
         let scalers = affine(bundle.schema())?;
-        let model = Arc::new(Self { bundle, net, kernels, scalers });
+        let model = Arc::new(Self {
+            bundle,
+            net,
+            kernels,
+            scalers,
+        });
         if options.verify_golden {
             model.check_golden()?;
         }
@@ -119,14 +131,20 @@ impl Model {
         let (n_outputs, expected) = (self.schema().n_outputs(), &golden.output);
         let mut found = vec![0.0; expected.len()];
         let mut session = Session::new(self, golden.n_windows);
-        session.run_batch::<f32>(&golden.input, golden.n_windows, &mut found).map_err(|e| OpenError::Schema(format!("golden windows: {e}")))?;
+        session
+            .run_batch::<f32>(&golden.input, golden.n_windows, &mut found)
+            .map_err(|e| OpenError::Schema(format!("golden windows: {e}")))?;
         let tolerance = self.schema().golden_tolerance;
         let mut worst = 0.0_f32;
         for (i, (found, expected)) in found.iter().zip(expected.iter()).enumerate() {
             let deviation = (found - expected).abs();
             if deviation.is_nan() || deviation > tolerance {
                 let detail = format!("expected {expected} within {tolerance}, found {found}");
-                return Err(OpenError::Golden { window: i / n_outputs, output: i % n_outputs, detail });
+                return Err(OpenError::Golden {
+                    window: i / n_outputs,
+                    output: i % n_outputs,
+                    detail,
+                });
             }
             worst = worst.max(deviation);
         }
@@ -137,18 +155,29 @@ impl Model {
 impl core::fmt::Debug for Model {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let schema = self.schema();
-        f.debug_struct("Model").field("name", &schema.name).field("hash", &self.hash()).field("level", &self.level()).finish()
+        f.debug_struct("Model")
+            .field("name", &schema.name)
+            .field("hash", &self.hash())
+            .field("level", &self.level())
+            .finish()
     }
 }
 
 fn bundle_options(options: OpenOptions) -> BundleOptions {
-    BundleOptions { verify_hash: options.verify_hash }
+    BundleOptions {
+        verify_hash: options.verify_hash,
+    }
 }
 
 fn affine(schema: &Schema) -> Result<Vec<Affine>, OpenError> {
     let one = |input: &crate::bundle::Input| {
-        let scaler = input.scaler.ok_or_else(|| OpenError::MissingScaler { input: input.name.clone() })?;
-        Ok(Affine { center: scaler.center, recip: scaler.scale.recip() })
+        let scaler = input.scaler.ok_or_else(|| OpenError::MissingScaler {
+            input: input.name.clone(),
+        })?;
+        Ok(Affine {
+            center: scaler.center,
+            recip: scaler.scale.recip(),
+        })
     };
     schema.inputs.iter().map(one).collect()
 }

@@ -111,20 +111,36 @@ impl Session {
     ///
     /// # Errors
     /// [`RunError`]; then nothing was written to `out`.
-    pub fn run_batch<S: Sample>(&mut self, windows: &[S], n: usize, out: &mut [f32]) -> Result<Flags, RunError> {
+    pub fn run_batch<S: Sample>(
+        &mut self,
+        windows: &[S],
+        n: usize,
+        out: &mut [f32],
+    ) -> Result<Flags, RunError> {
         let (n_window, n_out) = (self.scalars_per_window(), self.row.len());
         if n == 0 || n > self.max_batch {
-            return Err(RunError::Batch { limit: self.max_batch, found: n });
+            return Err(RunError::Batch {
+                limit: self.max_batch,
+                found: n,
+            });
         }
         if windows.len() != n * n_window {
-            return Err(RunError::InputLength { expected: n * n_window, found: windows.len() });
+            return Err(RunError::InputLength {
+                expected: n * n_window,
+                found: windows.len(),
+            });
         }
         if out.len() != n * n_out {
-            return Err(RunError::OutputLength { expected: n * n_out, found: out.len() });
+            return Err(RunError::OutputLength {
+                expected: n * n_out,
+                found: out.len(),
+            });
         }
         self.check_missing(windows)?;
         let mut flags = Flags::NONE;
-        let slices = windows.chunks(n_window * MAX_BATCH).zip(out.chunks_mut(n_out * MAX_BATCH));
+        let slices = windows
+            .chunks(n_window * MAX_BATCH)
+            .zip(out.chunks_mut(n_out * MAX_BATCH));
         for (windows, out) in slices {
             flags.insert(self.run_slice(windows, out));
         }
@@ -142,7 +158,11 @@ impl Session {
         for (row, values) in windows.chunks_exact(n_features).enumerate() {
             for (column, value) in values.iter().enumerate() {
                 if !is_usable(*value, self.model.scalers[column]) && self.missing[column] == Missing::Reject {
-                    return Err(RunError::NonFinite { window: row / lookback, row: row % lookback, column });
+                    return Err(RunError::NonFinite {
+                        window: row / lookback,
+                        row: row % lookback,
+                        column,
+                    });
                 }
             }
         }
@@ -150,7 +170,13 @@ impl Session {
     }
 
     fn run_slice<S: Sample>(&mut self, windows: &[S], out: &mut [f32]) -> Flags {
-        let Self { model, work, groups, row, .. } = self;
+        let Self {
+            model,
+            work,
+            groups,
+            row,
+            ..
+        } = self;
         let (n_window, n_out) = (windows.len() * row.len() / out.len(), row.len());
         let n_batch = out.len() / n_out;
         let (kernels, stride) = (model.kernels, model.net.x_stride);
@@ -201,6 +227,9 @@ fn finish(kernels: &Kernels, groups: &[(usize, OutputKind)], row: &mut [f32]) {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("model", &self.model).field("max_batch", &self.max_batch).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("model", &self.model)
+            .field("max_batch", &self.max_batch)
+            .finish_non_exhaustive()
     }
 }

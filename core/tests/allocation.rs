@@ -44,13 +44,16 @@ fn the_counter_counts() {
 fn runs_batches_and_refusals_never_allocate() {
     for (schema, bytes) in common::small_models() {
         for level in Level::available() {
-            let options = OpenOptions { level: Some(level), ..OpenOptions::default() };
+            let options = OpenOptions {
+                level: Some(level),
+                ..OpenOptions::default()
+            };
             let model = Model::from_bytes(&bytes, options).unwrap();
             let mut session = Session::new(&model, 13);
             let n_window = schema.lookback() * schema.n_features();
             let windows = vec![0.25_f64; 13 * n_window];
             let mut bad = windows.clone();
-            bad[n_window + 1] = f64::NAN;
+            bad[n_window] = f64::NAN;
             let mut out = vec![0.0; 13 * schema.n_outputs()];
             let n_out = schema.n_outputs();
             let allocations = count(|| {

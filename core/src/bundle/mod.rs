@@ -10,6 +10,7 @@ mod file;
 mod hash;
 mod header;
 mod json;
+mod panels;
 mod schema;
 mod storage;
 mod view;
@@ -18,6 +19,10 @@ mod write;
 pub use dtype::{Dtype, Element};
 pub use file::{Bundle, Golden, OpenOptions, TensorReader};
 pub use header::{GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorInfo};
+pub use panels::{
+    n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
+    unpack_dense, unpack_gates, unpair,
+};
 pub use schema::{
     Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
     Scaler, Schema, Target,

@@ -61,7 +61,10 @@ pub fn pack_dense(w: &[f32], n_out: usize, n_in: usize) -> Vec<Lane> {
 /// `[n_out, n_in]` to bf16 `[panels, n_in / 2, 16, 2]`, rounded to nearest even.
 #[must_use]
 pub fn pack_dense_bf16(w: &[f32], n_out: usize, n_in: usize) -> Vec<PairLane> {
-    let single: Vec<[Lane; 1]> = pack_dense(w, n_out, n_in).into_iter().map(|lane| [lane]).collect();
+    let single: Vec<[Lane; 1]> = pack_dense(w, n_out, n_in)
+        .into_iter()
+        .map(|lane| [lane])
+        .collect();
     pair_up(&single, n_in).into_iter().map(|[lane]| lane).collect()
 }
 
@@ -78,7 +81,9 @@ pub fn unpack_gates(panels: &[[Lane; 4]], n_hidden: usize, n_in: usize) -> Vec<f
         let (block, lane) = place(row % n_hidden);
         panels[block * n_in + k][row / n_hidden].0[lane]
     };
-    (0..4 * n_hidden).flat_map(|row| (0..n_in).map(move |k| at(row, k))).collect()
+    (0..4 * n_hidden)
+        .flat_map(|row| (0..n_in).map(move |k| at(row, k)))
+        .collect()
 }
 
 /// `[panels, n_in, 16]` back to `[n_out, n_in]`.
@@ -88,7 +93,9 @@ pub fn unpack_dense(panels: &[Lane], n_out: usize, n_in: usize) -> Vec<f32> {
         let (panel, lane) = place(row);
         panels[panel * n_in + k].0[lane]
     };
-    (0..n_out).flat_map(|row| (0..n_in).map(move |k| at(row, k))).collect()
+    (0..n_out)
+        .flat_map(|row| (0..n_in).map(move |k| at(row, k)))
+        .collect()
 }
 
 /// Two neighbouring k of every block as bf16 pairs, even k in the low half.
@@ -99,10 +106,15 @@ fn pair_up<const G: usize>(panels: &[[Lane; G]], n_in: usize) -> Vec<[PairLane; 
     let pair = |two: &[[Lane; G]]| {
         let high = two.get(1).unwrap_or(&[Lane::ZERO; G]);
         core::array::from_fn(|g| {
-            PairLane(core::array::from_fn(|lane| word(two[0][g].0[lane], high[g].0[lane])))
+            PairLane(core::array::from_fn(|lane| {
+                word(two[0][g].0[lane], high[g].0[lane])
+            }))
         })
     };
-    panels.chunks_exact(n_in).flat_map(|block| block.chunks(2).map(pair)).collect()
+    panels
+        .chunks_exact(n_in)
+        .flat_map(|block| block.chunks(2).map(pair))
+        .collect()
 }
 
 /// bf16 pairs back to single k in f32; the inverse of what packing did after its rounding.
@@ -110,7 +122,11 @@ fn pair_up<const G: usize>(panels: &[[Lane; G]], n_in: usize) -> Vec<[PairLane; 
 pub fn unpair<const G: usize>(pairs: &[[PairLane; G]], n_in: usize) -> Vec<[Lane; G]> {
     let half = |pair: &[PairLane; G], odd: bool| {
         core::array::from_fn(|g| {
-            Lane(pair[g].0.map(|w| f32::from_bits(if odd { w & 0xffff_0000 } else { w << 16 })))
+            Lane(
+                pair[g]
+                    .0
+                    .map(|w| f32::from_bits(if odd { w & 0xffff_0000 } else { w << 16 })),
+            )
         })
     };
     pairs

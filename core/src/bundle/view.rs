@@ -30,6 +30,18 @@ impl<T: Pod> View<T> {
         })
     }
 
+    /// The same bytes as values of `U`.
+    ///
+    /// `None` if they are not a whole number of values or do not start at a multiple of `U`'s alignment.
+    #[must_use]
+    pub fn cast<U: Pod>(&self) -> Option<View<U>> {
+        let slice: &[U] = bytemuck::try_cast_slice(self).ok()?;
+        Some(View {
+            slice: NonNull::from(slice),
+            storage: Arc::clone(&self.storage),
+        })
+    }
+
     /// The storage the values lie in.
     #[must_use]
     pub fn storage(&self) -> &Arc<Storage> {

@@ -70,7 +70,17 @@ pub(super) fn sigmoid<I: Isa>(isa: I, x: I::F) -> I::F {
     let (n, p) = reduce(isa, low);
     let t = isa.scale_pow2(isa.add(one, p), n);
     let s = isa.select_lt(x, isa.splat(0.0), t, one);
-    isa.keep_nan(x, isa.div(s, isa.add(one, t)))
+    isa.keep_nan(x, quotient(isa, s, t, one, one))
+}
+
+/// `y = a / (b + c)` with one step against the rounding of the sum where `1 / (b + c) = (1 - y) w`; where w is zero, none.
+/// With `e` the error of the rounded sum (exact for b <= c) the step is `y - y (1 - y) w e`.
+#[inline(always)]
+fn quotient<I: Isa>(isa: I, a: I::F, b: I::F, c: I::F, w: I::F) -> I::F {
+    let sum = isa.add(b, c);
+    let minus_e = isa.mul(isa.sub(isa.sub(sum, c), b), w);
+    let y = isa.div(a, sum);
+    isa.mul_acc(isa.mul(y, isa.sub(isa.splat(1.0), y)), minus_e, y)
 }
 
 /// `tanh(x)`, NaN for NaN.
@@ -78,7 +88,9 @@ pub(super) fn sigmoid<I: Isa>(isa: I, x: I::F) -> I::F {
 pub(super) fn tanh<I: Isa>(isa: I, x: I::F) -> I::F {
     let magnitude = isa.min(isa.abs(x), isa.splat(TANH_MAX));
     let m = expm1_bounded(isa, isa.add(magnitude, magnitude));
-    let y = isa.div(m, isa.add(m, isa.splat(2.0)));
+    let two = isa.splat(2.0);
+    let w = isa.select_lt(m, two, isa.splat(0.5), isa.splat(0.0));
+    let y = quotient(isa, m, m, two, w);
     isa.keep_nan(x, isa.copy_sign(y, x))
 }
 

@@ -1,7 +1,9 @@
 //! Every kernel of every level against the oracle: edge lengths, tiles, alignments, NaN.
 
 use super::{Affine, Kernels, MAX_BATCH, Recurrence};
-use crate::bundle::{pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16};
+use crate::bundle::{
+    pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
+};
 use crate::plain;
 use crate::simd::{LANES, Lane, Level};
 use alloc::vec;
@@ -38,20 +40,34 @@ fn on_every_level(what: &str, check: impl Fn(&Kernels)) {
 }
 
 fn assert_close(found: f32, expected: f64, bound: f64, what: &str) {
-    assert!((f64::from(found) - expected).abs() <= bound, "{what}: expected {expected}, found {found}");
+    assert!(
+        (f64::from(found) - expected).abs() <= bound,
+        "{what}: expected {expected}, found {found}"
+    );
 }
 
 /// `[rows, stride]` with the first `n_k` columns filled; what lies behind must not matter for f32.
 fn padded(x: &[f32], n_k: usize, stride: usize, filler: f32) -> Vec<f32> {
     x.chunks_exact(n_k)
-        .flat_map(|row| row.iter().copied().chain(core::iter::repeat_n(filler, stride - n_k)))
+        .flat_map(|row| {
+            row.iter()
+                .copied()
+                .chain(core::iter::repeat_n(filler, stride - n_k))
+        })
         .collect()
 }
 
 #[test]
 fn projections_equal_the_oracle_for_every_tile_and_width() {
     on_every_level("project", |kernels| {
-        for (n_hidden, n_k, rows) in [(1, 1, 1), (16, 5, 6), (17, 3, 7), (37, 11, 13), (64, 33, 5), (100, 100, 12)] {
+        for (n_hidden, n_k, rows) in [
+            (1, 1, 1),
+            (16, 5, 6),
+            (17, 3, 7),
+            (37, 11, 13),
+            (64, 33, 5),
+            (100, 100, 12),
+        ] {
             let (w, b) = (vector(1, 4 * n_hidden * n_k), vector(2, 4 * n_hidden));
             let x = vector(3, rows * n_k);
             let stride = n_k.next_multiple_of(2);
@@ -68,10 +84,24 @@ fn projections_equal_the_oracle_for_every_tile_and_width() {
                     }
                 }
             };
-            kernels.project_f32(&pack_gates(&w, n_hidden, n_k), &bias, &padded(&x, n_k, stride, 9.0), stride, n_k, &mut out);
+            kernels.project_f32(
+                &pack_gates(&w, n_hidden, n_k),
+                &bias,
+                &padded(&x, n_k, stride, 9.0),
+                stride,
+                n_k,
+                &mut out,
+            );
             check(&out, &w, 3e-7);
             let packed = pack_gates_bf16(&w, n_hidden, n_k);
-            kernels.project_bf16(&packed, &bias, &padded(&x, n_k, stride, 0.0), stride, n_k, &mut out);
+            kernels.project_bf16(
+                &packed,
+                &bias,
+                &padded(&x, n_k, stride, 0.0),
+                stride,
+                n_k,
+                &mut out,
+            );
             check(&out, &bf16_rounded(&w), 3e-7);
         }
     });
@@ -84,8 +114,9 @@ fn the_recurrence_equals_the_oracle_and_batches_keep_their_bits() {
             let r = vector(4, 4 * n_hidden * n_hidden);
             let g = vector(5, steps * MAX_BATCH * 4 * n_hidden);
             for bf16 in [false, true] {
-                let alone: Vec<Vec<f32>> =
-                    (0..MAX_BATCH).map(|w| recur(kernels, &r, &g, n_hidden, steps, &[w], bf16).remove(0)).collect();
+                let alone: Vec<Vec<f32>> = (0..MAX_BATCH)
+                    .map(|w| recur(kernels, &r, &g, n_hidden, steps, &[w], bf16).remove(0))
+                    .collect();
                 for n in 2..=MAX_BATCH {
                     let windows: Vec<usize> = (0..n).collect();
                     let together = recur(kernels, &r, &g, n_hidden, steps, &windows, bf16);
@@ -106,7 +137,15 @@ fn the_recurrence_equals_the_oracle_and_batches_keep_their_bits() {
 }
 
 /// Final h of the chosen windows, computed side by side.
-fn recur(kernels: &Kernels, r: &[f32], g: &[f32], n_hidden: usize, steps: usize, windows: &[usize], bf16: bool) -> Vec<Vec<f32>> {
+fn recur(
+    kernels: &Kernels,
+    r: &[f32],
+    g: &[f32],
+    n_hidden: usize,
+    steps: usize,
+    windows: &[usize],
+    bf16: bool,
+) -> Vec<Vec<f32>> {
     let (blocks, n_batch) = (n_hidden.div_ceil(LANES), windows.len());
     let gates: Vec<[Lane; 4]> = (0..steps)
         .flat_map(|t| windows.iter().map(move |w| t * MAX_BATCH + w))
@@ -115,15 +154,28 @@ fn recur(kernels: &Kernels, r: &[f32], g: &[f32], n_hidden: usize, steps: usize,
     let mut lanes = [0, 1, 2].map(|_| vec![Lane::ZERO; n_batch * blocks]);
     let mut sequence = vec![Lane::ZERO; steps * n_batch * blocks];
     let [c, h, operand] = &mut lanes;
-    let state = Recurrence { gates: &gates, c, h, sequence: &mut sequence, operand, n_batch };
+    let state = Recurrence {
+        gates: &gates,
+        c,
+        h,
+        sequence: &mut sequence,
+        operand,
+        n_batch,
+    };
     if bf16 {
         kernels.recur_bf16(&pack_gates_bf16(r, n_hidden, n_hidden), n_hidden, state);
     } else {
         kernels.recur_f32(&pack_gates(r, n_hidden, n_hidden), n_hidden, state);
-        assert_eq!(sequence[(steps - 1) * n_batch * blocks..], *lanes[1], "the last step of the sequence is h");
+        assert_eq!(
+            sequence[(steps - 1) * n_batch * blocks..],
+            *lanes[1],
+            "the last step of the sequence is h"
+        );
     }
     let h: &[f32] = bytemuck::must_cast_slice(&lanes[1]);
-    h.chunks_exact(blocks * LANES).map(|h| h[..n_hidden].to_vec()).collect()
+    h.chunks_exact(blocks * LANES)
+        .map(|h| h[..n_hidden].to_vec())
+        .collect()
 }
 
 fn oracle(r: &[f32], g: &[f32], n_hidden: usize, steps: usize, window: usize) -> Vec<f64> {
@@ -152,7 +204,12 @@ fn dense_equals_the_oracle_for_every_width() {
             kernels.dense_f32(&pack_dense(&w, n_out, n_in), &pack_dense_bias(&b), &x, &mut out);
             check(&out, &w);
             let even = padded(&x, n_in, n_in.next_multiple_of(2), 0.0);
-            kernels.dense_bf16(&pack_dense_bf16(&w, n_out, n_in), &pack_dense_bias(&b), &even, &mut out);
+            kernels.dense_bf16(
+                &pack_dense_bf16(&w, n_out, n_in),
+                &pack_dense_bias(&b),
+                &even,
+                &mut out,
+            );
             check(&out, &bf16_rounded(&w));
         }
     });
@@ -160,7 +217,13 @@ fn dense_equals_the_oracle_for_every_width() {
 
 #[test]
 fn activations_do_not_depend_on_length_or_alignment() {
-    let functions = [Kernels::exp, Kernels::sigmoid, Kernels::tanh, Kernels::elu, Kernels::relu];
+    let functions = [
+        Kernels::exp,
+        Kernels::sigmoid,
+        Kernels::tanh,
+        Kernels::elu,
+        Kernels::relu,
+    ];
     on_every_level("activations", |kernels| {
         let x: Vec<f32> = vector(9, 80).iter().map(|v| v * 20.0).collect();
         for apply in functions {
@@ -184,7 +247,13 @@ fn activations_do_not_depend_on_length_or_alignment() {
 
 #[test]
 fn nan_stays_nan_in_every_lane() {
-    let functions = [Kernels::exp, Kernels::sigmoid, Kernels::tanh, Kernels::elu, Kernels::relu];
+    let functions = [
+        Kernels::exp,
+        Kernels::sigmoid,
+        Kernels::tanh,
+        Kernels::elu,
+        Kernels::relu,
+    ];
     on_every_level("NaN", |kernels| {
         for apply in functions {
             for lane in 0..LANES {
@@ -223,26 +292,49 @@ fn softmax_and_layer_norm_equal_the_oracle() {
 
 #[test]
 fn scaling_rounds_once_and_reports_what_is_not_finite() {
-    let scalers = [Affine { center: 95_000.25, recip: 1.0 / 123.0 }, Affine { center: -1.0, recip: 1e-3 }];
+    let scalers = [
+        Affine {
+            center: 95_000.25,
+            recip: 1.0 / 123.0,
+        },
+        Affine {
+            center: -1.0,
+            recip: 1e-3,
+        },
+    ];
     on_every_level("scale", |kernels| {
         let x = [95_505.4, 3.0, 94_999.9, f64::from(f32::MAX)];
         let mut out = [7.0_f32; 6];
         assert!(kernels.scale_f64(&x, &scalers, &mut out, 3));
         let expected = |i: usize| ((x[i] - scalers[i % 2].center) * scalers[i % 2].recip) as f32;
-        assert_eq!(out, [expected(0), expected(1), 7.0, expected(2), expected(3), 7.0]);
+        assert_eq!(
+            out,
+            [expected(0), expected(1), 7.0, expected(2), expected(3), 7.0]
+        );
         assert!(!kernels.scale_f64(&[1.0, f64::NAN], &scalers, &mut out, 3));
-        assert!(!kernels.scale_f64(&[1e300, 0.0], &scalers, &mut out, 3), "f32 cannot hold it");
+        assert!(
+            !kernels.scale_f64(&[1e300, 0.0], &scalers, &mut out, 3),
+            "f32 cannot hold it"
+        );
     });
 }
 
 #[test]
 fn avx2_and_avx512_give_the_same_bits() {
-    let tables: Vec<_> = [Level::Avx2, Level::Avx512].into_iter().filter_map(Kernels::for_level).collect();
+    let tables: Vec<_> = [Level::Avx2, Level::Avx512]
+        .into_iter()
+        .filter_map(Kernels::for_level)
+        .collect();
     let (n_hidden, steps) = (37, 6);
-    let (r, g) = (vector(13, 4 * n_hidden * n_hidden), vector(14, steps * MAX_BATCH * 4 * n_hidden));
+    let (r, g) = (
+        vector(13, 4 * n_hidden * n_hidden),
+        vector(14, steps * MAX_BATCH * 4 * n_hidden),
+    );
     for bf16 in [false, true] {
-        let answers: Vec<_> =
-            tables.iter().map(|kernels| recur(kernels, &r, &g, n_hidden, steps, &[0], bf16)).collect();
+        let answers: Vec<_> = tables
+            .iter()
+            .map(|kernels| recur(kernels, &r, &g, n_hidden, steps, &[0], bf16))
+            .collect();
         assert!(answers.windows(2).all(|two| two[0] == two[1]));
     }
 }

@@ -39,4 +39,7 @@ impl DenseLayer {
     }
 }
 
-const _: () = assert!(LANES.is_multiple_of(2), "an odd width still has its zero partner in the lane");
+const _: () = assert!(
+    LANES.is_multiple_of(2),
+    "an odd width still has its zero partner in the lane"
+);

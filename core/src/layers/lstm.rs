@@ -53,11 +53,24 @@ impl LstmLayer {
     }
 
     /// Runs all steps from a zero state. `sequence` takes every step's output for the next layer, or is empty.
-    pub(crate) fn recur(&self, kernels: &Kernels, scratch: LstmScratch<'_>, sequence: &mut [Lane], n_batch: usize) {
+    pub(crate) fn recur(
+        &self,
+        kernels: &Kernels,
+        scratch: LstmScratch<'_>,
+        sequence: &mut [Lane],
+        n_batch: usize,
+    ) {
         let LstmScratch { gates, c, h, operand } = scratch;
         c.fill(Lane::ZERO);
         h.fill(Lane::ZERO);
-        let state = Recurrence { gates, c, h, sequence, operand, n_batch };
+        let state = Recurrence {
+            gates,
+            c,
+            h,
+            sequence,
+            operand,
+            n_batch,
+        };
         match &self.recurrent {
             GateWeights::F32(w) => kernels.recur_f32(w, self.n_hidden, state),
             GateWeights::Bf16(w) => kernels.recur_bf16(w, self.n_hidden, state),

@@ -5,7 +5,8 @@
 
 use crate::bundle::{
     Bundle, LstmConfig, Net, Precision, Schema, Tensor, TensorReader, View, n_blocks, pack_dense,
-    pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
+    pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense,
+    unpack_gates, unpair,
 };
 use crate::error::OpenError;
 use crate::kernels::{Kernels, MAX_BATCH};
@@ -45,10 +46,19 @@ impl LstmNet {
     pub(crate) fn open(bundle: &Bundle, config: &LstmConfig) -> Result<Self, OpenError> {
         let schema = bundle.schema();
         let mut from = bundle.reader();
-        let layers = (0..config.n_layers).map(|l| open_layer(&mut from, schema, config, l)).collect::<Result<_, _>>()?;
-        let head = (0..config.head.len()).map(|j| open_dense(&mut from, schema, config, j)).collect::<Result<_, _>>()?;
+        let layers = (0..config.n_layers)
+            .map(|l| open_layer(&mut from, schema, config, l))
+            .collect::<Result<_, _>>()?;
+        let head = (0..config.head.len())
+            .map(|j| open_dense(&mut from, schema, config, j))
+            .collect::<Result<_, _>>()?;
         from.finish()?;
-        Ok(Self { layers, head, lookback: config.lookback, x_stride: schema.n_features().next_multiple_of(2) })
+        Ok(Self {
+            layers,
+            head,
+            lookback: config.lookback,
+            x_stride: schema.n_features().next_multiple_of(2),
+        })
     }
 
     /// Buffers for `n_batch` windows at a time, at most [`MAX_BATCH`].
@@ -93,7 +103,11 @@ impl LstmNet {
                 h: &mut work.h[..n_batch * blocks],
                 operand: &mut work.operand[..n_batch * blocks],
             };
-            let sequence = if top { &mut [][..] } else { &mut work.sequence[..rows * blocks] };
+            let sequence = if top {
+                &mut [][..]
+            } else {
+                &mut work.sequence[..rows * blocks]
+            };
             layer.recur(kernels, scratch, sequence, n_batch);
         }
         let blocks = self.layers.last().map_or(0, LstmLayer::n_blocks);
@@ -125,7 +139,10 @@ fn open_layer(
     let mut gates = |name: &str, n_in: usize| {
         let name = format!("lstm.{l}.{name}");
         Ok(match schema.precision {
-            Precision::F32 => GateWeights::F32(lines(from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?, &name)?),
+            Precision::F32 => GateWeights::F32(lines(
+                from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?,
+                &name,
+            )?),
             Precision::Bf16 => {
                 let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
                 GateWeights::Bf16(lines(from.tensor::<bf16>(&name, &shape)?, &name)?)
@@ -135,7 +152,14 @@ fn open_layer(
     let (input, recurrent) = (gates("input", n_in)?, gates("recurrent", n_hidden)?);
     let name = format!("lstm.{l}.bias");
     let bias = lines(from.tensor::<f32>(&name, &[blocks, 4, LANES])?, &name)?;
-    Ok(LstmLayer { input, recurrent, bias, n_in, n_hidden, stacked: l > 0 })
+    Ok(LstmLayer {
+        input,
+        recurrent,
+        bias,
+        n_in,
+        n_hidden,
+        stacked: l > 0,
+    })
 }
 
 fn open_dense(
@@ -147,7 +171,9 @@ fn open_dense(
     let (n_in, layer) = (head_input(config, j), &config.head[j]);
     let (name, panels) = (format!("head.{j}.weight"), n_blocks(layer.n_out));
     let weights = match schema.precision {
-        Precision::F32 => DenseWeights::F32(lines(from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?),
+        Precision::F32 => {
+            DenseWeights::F32(lines(from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?)
+        }
         Precision::Bf16 => {
             let shape = [panels, n_in.div_ceil(2), LANES, 2];
             DenseWeights::Bf16(lines(from.tensor::<bf16>(&name, &shape)?, &name)?)
@@ -155,7 +181,12 @@ fn open_dense(
     };
     let name = format!("head.{j}.bias");
     let bias = lines(from.tensor::<f32>(&name, &[panels, LANES])?, &name)?;
-    Ok(DenseLayer { weights, bias, n_in, activation: layer.activation })
+    Ok(DenseLayer {
+        weights,
+        bias,
+        n_in,
+        activation: layer.activation,
+    })
 }
 
 /// Numbers as whole cache lines, which the format's alignment and padding make them.
@@ -172,7 +203,11 @@ fn layer_input(config: &LstmConfig, n_features: usize, l: usize) -> usize {
 }
 
 fn head_input(config: &LstmConfig, j: usize) -> usize {
-    if j == 0 { config.n_hidden } else { config.head[j - 1].n_out }
+    if j == 0 {
+        config.n_hidden
+    } else {
+        config.head[j - 1].n_out
+    }
 }
 
 /// Names and shapes of the plain tensors a schema needs, in order.
@@ -182,12 +217,18 @@ pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Vec::new();
     for l in 0..config.n_layers {
         let gates = 4 * config.n_hidden;
-        shapes.push((format!("lstm.weight_ih_l{l}"), vec![gates, layer_input(config, schema.n_features(), l)]));
+        shapes.push((
+            format!("lstm.weight_ih_l{l}"),
+            vec![gates, layer_input(config, schema.n_features(), l)],
+        ));
         shapes.push((format!("lstm.weight_hh_l{l}"), vec![gates, config.n_hidden]));
         shapes.push((format!("lstm.bias_l{l}"), vec![gates]));
     }
     for (j, layer) in config.head.iter().enumerate() {
-        shapes.push((format!("head.{j}.weight"), vec![layer.n_out, head_input(config, j)]));
+        shapes.push((
+            format!("head.{j}.weight"),
+            vec![layer.n_out, head_input(config, j)],
+        ));
         shapes.push((format!("head.{j}.bias"), vec![layer.n_out]));
     }
     shapes
@@ -196,7 +237,10 @@ pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
 /// Number of trained values.
 #[must_use]
 pub fn n_parameters(schema: &Schema) -> usize {
-    tensor_shapes(schema).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    tensor_shapes(schema)
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum()
 }
 
 /// A packed tensor on its way into a model file.
@@ -216,12 +260,20 @@ enum PackedValues {
 impl PackedTensor {
     fn f32<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
         let values = PackedValues::F32(bytemuck::cast_slice(values).to_vec());
-        Self { name, shape: shape.to_vec(), values }
+        Self {
+            name,
+            shape: shape.to_vec(),
+            values,
+        }
     }
 
     fn bf16<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
         let values = PackedValues::Bf16(bytemuck::cast_slice(values).to_vec());
-        Self { name, shape: shape.to_vec(), values }
+        Self {
+            name,
+            shape: shape.to_vec(),
+            values,
+        }
     }
 
     /// What the writer takes.
@@ -249,9 +301,14 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
 fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usize) -> [PackedTensor; 3] {
     let (n_hidden, blocks) = (config.n_hidden, n_blocks(config.n_hidden));
     let gates = |name: &str, plain_name: &str, n_in: usize| {
-        let (name, w) = (format!("lstm.{l}.{name}"), &plain[&format!("{plain_name}_l{l}")].data);
+        let (name, w) = (
+            format!("lstm.{l}.{name}"),
+            &plain[&format!("{plain_name}_l{l}")].data,
+        );
         match schema.precision {
-            Precision::F32 => PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &pack_gates(w, n_hidden, n_in)),
+            Precision::F32 => {
+                PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &pack_gates(w, n_hidden, n_in))
+            }
             Precision::Bf16 => {
                 let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
                 PackedTensor::bf16(name, &shape, &pack_gates_bf16(w, n_hidden, n_in))
@@ -260,7 +317,11 @@ fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usi
     };
     let bias = pack_gate_bias(&plain[&format!("lstm.bias_l{l}")].data, n_hidden);
     [
-        gates("input", "lstm.weight_ih", layer_input(config, schema.n_features(), l)),
+        gates(
+            "input",
+            "lstm.weight_ih",
+            layer_input(config, schema.n_features(), l),
+        ),
         gates("recurrent", "lstm.weight_hh", n_hidden),
         PackedTensor::f32(format!("lstm.{l}.bias"), &[blocks, 4, LANES], &bias),
     ]
@@ -285,7 +346,9 @@ fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usiz
 fn check_plain(schema: &Schema, plain: &PlainTensors) -> Result<(), OpenError> {
     let shapes = tensor_shapes(schema);
     for (name, shape) in &shapes {
-        let tensor = plain.get(name).ok_or_else(|| OpenError::MissingTensor(name.clone()))?;
+        let tensor = plain
+            .get(name)
+            .ok_or_else(|| OpenError::MissingTensor(name.clone()))?;
         let n: usize = shape.iter().product();
         if tensor.shape != *shape || tensor.data.len() != n {
             return Err(OpenError::TensorShape {
@@ -295,10 +358,16 @@ fn check_plain(schema: &Schema, plain: &PlainTensors) -> Result<(), OpenError> {
             });
         }
         if let Some(index) = tensor.data.iter().position(|v| !v.is_finite()) {
-            return Err(OpenError::NonFinite { tensor: name.clone(), index });
+            return Err(OpenError::NonFinite {
+                tensor: name.clone(),
+                index,
+            });
         }
     }
-    match plain.keys().find(|name| !shapes.iter().any(|(known, _)| known == *name)) {
+    match plain
+        .keys()
+        .find(|name| !shapes.iter().any(|(known, _)| known == *name))
+    {
         Some(name) => Err(OpenError::UnknownTensor(name.clone())),
         None => Ok(()),
     }
@@ -330,7 +399,9 @@ pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
         values.push(unpack_dense(&layer.bias, shape.n_out, 1));
     }
     let named = tensor_shapes(schema).into_iter().zip(values);
-    Ok(named.map(|((name, shape), data)| (name, PlainTensor { shape, data })).collect())
+    Ok(named
+        .map(|((name, shape), data)| (name, PlainTensor { shape, data }))
+        .collect())
 }
 
 fn unpair_lanes(pairs: &[PairLane], n_in: usize) -> Vec<Lane> {

@@ -22,10 +22,15 @@ pub fn write_model(
     output: &[f32],
 ) -> Result<Vec<u8>, WriteError> {
     let packed = pack(schema, plain)?;
-    let (window, n) = ([schema.lookback(), schema.n_features()], output.len() / schema.n_outputs().max(1));
+    let (window, n) = (
+        [schema.lookback(), schema.n_features()],
+        output.len() / schema.n_outputs().max(1),
+    );
     let (input_shape, output_shape) = ([n, window[0], window[1]], [n, schema.n_outputs()]);
-    let golden =
-        [Tensor::new("golden.input", &input_shape, input), Tensor::new("golden.output", &output_shape, output)];
+    let golden = [
+        Tensor::new("golden.input", &input_shape, input),
+        Tensor::new("golden.output", &output_shape, output),
+    ];
     let tensors: Vec<Tensor<'_>> = packed.iter().map(PackedTensor::as_tensor).chain(golden).collect();
     bundle::write(schema, &tensors)
 }

@@ -9,7 +9,11 @@ pub fn exp(x: f64) -> f64 {
 /// `1 / (1 + e^{-x})`.
 #[must_use]
 pub fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + libm::exp(-x)) } else { libm::exp(x) / (1.0 + libm::exp(x)) }
+    if x >= 0.0 {
+        1.0 / (1.0 + libm::exp(-x))
+    } else {
+        libm::exp(x) / (1.0 + libm::exp(x))
+    }
 }
 
 /// Hyperbolic tangent.

@@ -6,5 +6,8 @@ use alloc::vec::Vec;
 #[must_use]
 pub fn dense(w: &[f64], b: &[f64], x: &[f64]) -> Vec<f64> {
     let dot = |row: &[f64]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-    w.chunks_exact(x.len()).zip(b).map(|(row, b)| dot(row) + b).collect()
+    w.chunks_exact(x.len())
+        .zip(b)
+        .map(|(row, b)| dot(row) + b)
+        .collect()
 }

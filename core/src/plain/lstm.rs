@@ -17,7 +17,10 @@ impl LstmState {
     /// Zeros.
     #[must_use]
     pub fn zero(n_hidden: usize) -> Self {
-        Self { h: vec![0.0; n_hidden], c: vec![0.0; n_hidden] }
+        Self {
+            h: vec![0.0; n_hidden],
+            c: vec![0.0; n_hidden],
+        }
     }
 }
 
@@ -25,7 +28,11 @@ impl LstmState {
 pub fn lstm_step(w: &[f64], r: &[f64], b: &[f64], x: &[f64], state: &mut LstmState) {
     let n = state.h.len();
     let recurrent = dense(r, &vec![0.0; 4 * n], &state.h);
-    let z: Vec<f64> = dense(w, b, x).iter().zip(&recurrent).map(|(a, b)| a + b).collect();
+    let z: Vec<f64> = dense(w, b, x)
+        .iter()
+        .zip(&recurrent)
+        .map(|(a, b)| a + b)
+        .collect();
     for u in 0..n {
         state.c[u] = sigmoid(z[n + u]) * state.c[u] + sigmoid(z[u]) * tanh(z[2 * n + u]);
         state.h[u] = sigmoid(z[3 * n + u]) * tanh(state.c[u]);

@@ -33,7 +33,11 @@ impl<'a> LstmNet<'a> {
     #[must_use]
     pub fn new(schema: &'a Schema, tensors: &'a PlainTensors) -> Self {
         let Net::Lstm(config) = &schema.net;
-        Self { schema, config, tensors }
+        Self {
+            schema,
+            config,
+            tensors,
+        }
     }
 
     fn tensor(&self, name: &str) -> Vec<f64> {
@@ -43,7 +47,10 @@ impl<'a> LstmNet<'a> {
     /// One window of raw inputs `[lookback, n_features]` to all output columns.
     #[must_use]
     pub fn run(&self, window: &[f64]) -> Vec<f64> {
-        let mut rows: Vec<Vec<f64>> = window.chunks_exact(self.schema.n_features()).map(|row| self.scale(row)).collect();
+        let mut rows: Vec<Vec<f64>> = window
+            .chunks_exact(self.schema.n_features())
+            .map(|row| self.scale(row))
+            .collect();
         for l in 0..self.config.n_layers {
             let w = self.tensor(&format!("lstm.weight_ih_l{l}"));
             let r = self.tensor(&format!("lstm.weight_hh_l{l}"));

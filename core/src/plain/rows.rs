@@ -18,5 +18,9 @@ pub fn layer_norm(x: &[f64], gain: &[f64], shift: &[f64], eps: f64) -> Vec<f64> 
     let mean = x.iter().sum::<f64>() / n;
     let var = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
     let inverse = 1.0 / libm::sqrt(var + eps);
-    x.iter().zip(gain).zip(shift).map(|((v, g), s)| (v - mean) * inverse * g + s).collect()
+    x.iter()
+        .zip(gain)
+        .zip(shift)
+        .map(|((v, g), s)| (v - mean) * inverse * g + s)
+        .collect()
 }

@@ -3,14 +3,14 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use tickfuse_core::bundle::{
-    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision, Scaler,
-    Schema,
+    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
+    Scaler, Schema,
 };
 use tickfuse_core::plain::{self, PlainTensor, PlainTensors};
 use tickfuse_core::{nets, write_model};
 
 /// A reproducible number in (-1, 1) per index.
-pub fn noise(seed: u64, i: usize) -> f32 {
+pub(crate) fn noise(seed: u64, i: usize) -> f32 {
     let mut z = (seed << 32) ^ (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,22 +19,30 @@ pub fn noise(seed: u64, i: usize) -> f32 {
 
 /// Sizes of a random LSTM model.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub n_features: usize,
-    pub lookback: usize,
-    pub n_layers: usize,
-    pub n_hidden: usize,
-    pub precision: Precision,
-    pub kind: OutputKind,
+pub(crate) struct Shape {
+    pub(crate) n_features: usize,
+    pub(crate) lookback: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) n_hidden: usize,
+    pub(crate) precision: Precision,
+    pub(crate) kind: OutputKind,
 }
 
 /// A schema of that shape with a two-layer head and three outputs.
-pub fn schema(shape: Shape) -> Schema {
+pub(crate) fn schema(shape: Shape) -> Schema {
     let input = |i: usize| Input {
         name: format!("x{i}"),
         feature: None,
-        scaler: Some(Scaler { center: i as f64 * 0.5, scale: 1.0 + i as f64, fitted_ns: None }),
-        missing: if i % 2 == 0 { Missing::Reject } else { Missing::Center },
+        scaler: Some(Scaler {
+            center: i as f64 * 0.5,
+            scale: 1.0 + i as f64,
+            fitted_ns: None,
+        }),
+        missing: if i % 2 == 0 {
+            Missing::Reject
+        } else {
+            Missing::Center
+        },
     };
     Schema {
         format: FORMAT,
@@ -44,8 +52,14 @@ pub fn schema(shape: Shape) -> Schema {
             n_hidden: shape.n_hidden,
             n_layers: shape.n_layers,
             head: vec![
-                DenseConfig { n_out: 9, activation: Activation::Relu },
-                DenseConfig { n_out: 3, activation: Activation::None },
+                DenseConfig {
+                    n_out: 9,
+                    activation: Activation::Relu,
+                },
+                DenseConfig {
+                    n_out: 3,
+                    activation: Activation::None,
+                },
             ],
         }),
         precision: shape.precision,
@@ -65,7 +79,7 @@ pub fn schema(shape: Shape) -> Schema {
 }
 
 /// Random weights of PyTorch's default range.
-pub fn tensors(schema: &Schema, seed: u64) -> PlainTensors {
+pub(crate) fn tensors(schema: &Schema, seed: u64) -> PlainTensors {
     let Net::Lstm(config) = &schema.net;
     let bound = 1.5 / (config.n_hidden as f32).sqrt();
     let tensor = |(i, (name, shape)): (usize, (String, Vec<usize>))| {
@@ -73,24 +87,34 @@ pub fn tensors(schema: &Schema, seed: u64) -> PlainTensors {
         let data = (0..n).map(|j| noise(seed + i as u64, j) * bound).collect();
         (name, PlainTensor { shape, data })
     };
-    nets::tensor_shapes(schema).into_iter().enumerate().map(tensor).collect()
+    nets::tensor_shapes(schema)
+        .into_iter()
+        .enumerate()
+        .map(tensor)
+        .collect()
 }
 
 /// A window of raw inputs.
-pub fn window(schema: &Schema, seed: u64) -> Vec<f32> {
-    (0..schema.lookback() * schema.n_features()).map(|i| noise(seed, i) * 3.0).collect()
+pub(crate) fn window(schema: &Schema, seed: u64) -> Vec<f32> {
+    (0..schema.lookback() * schema.n_features())
+        .map(|i| noise(seed, i) * 3.0)
+        .collect()
 }
 
 /// The file of a schema and its tensors, with one golden window answered by the oracle.
-pub fn file(schema: &Schema, plain: &PlainTensors) -> Vec<u8> {
+pub(crate) fn file(schema: &Schema, plain: &PlainTensors) -> Vec<u8> {
     let golden = window(schema, 77);
     let wide: Vec<f64> = golden.iter().map(|v| f64::from(*v)).collect();
-    let output: Vec<f32> = plain::LstmNet::new(schema, plain).run(&wide).iter().map(|v| *v as f32).collect();
+    let output: Vec<f32> = plain::LstmNet::new(schema, plain)
+        .run(&wide)
+        .iter()
+        .map(|v| *v as f32)
+        .collect();
     write_model(schema, plain, &golden, &output).unwrap()
 }
 
 /// One f32 and one bf16 model.
-pub fn small_models() -> Vec<(Schema, Vec<u8>)> {
+pub(crate) fn small_models() -> Vec<(Schema, Vec<u8>)> {
     let shape = Shape {
         n_features: 3,
         lookback: 7,
