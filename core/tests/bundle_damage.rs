@@ -1,4 +1,5 @@
 //! Whatever happens to a model file, opening it gives an error and never a panic.
+#![cfg(feature = "std")]
 
 mod bundle_support;
 

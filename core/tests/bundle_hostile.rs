@@ -1,4 +1,5 @@
 //! Every hostile file gives the error of its rule, and every rule has a hostile file.
+#![cfg(feature = "std")]
 
 mod bundle_support;
 

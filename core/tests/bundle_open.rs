@@ -1,4 +1,5 @@
 //! What a good model file offers: mapped weights, golden tensors, a stable hash, and a text others can read.
+#![cfg(feature = "std")]
 
 mod bundle_support;
 
