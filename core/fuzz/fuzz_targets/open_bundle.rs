@@ -1,4 +1,4 @@
-//! Opening arbitrary bytes ends in a bundle or an error. Seeds: `fixtures/hostile`.
+//! Opening arbitrary bytes ends in a model or an error. Seeds: `fixtures/hostile`.
 //!
 //! With nightly: `cargo fuzz run open_bundle corpus ../../fixtures/hostile`. With stable, without sanitizers:
 //!
@@ -16,13 +16,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tickfuse_core::bundle::{Bundle, OpenOptions};
+use tickfuse_core::{Model, OpenOptions};
 
 fuzz_target!(|file: &[u8]| {
-    let options = OpenOptions { verify_hash: false };
-    let Ok(bundle) = Bundle::from_bytes(file, options) else {
+    let options = OpenOptions {
+        verify_hash: false,
+        ..OpenOptions::default()
+    };
+    let Ok(model) = Model::from_bytes(file, options) else {
         return;
     };
+    let bundle = model.bundle();
     let mut at = bundle.tensors().first().map_or(file.len(), |t| t.range.start);
     for tensor in bundle.tensors() {
         assert_eq!(tensor.range.start, at);

@@ -12,6 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Range;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -107,10 +108,6 @@ impl Header {
 }
 
 /// Ranges end inside the file here, so they fit.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "every range was checked against the file's length"
-)]
 fn tensor_info((name, dtype, shape, range): (String, Dtype, Vec<usize>, Range<u64>)) -> TensorInfo {
     TensorInfo {
         name,
@@ -188,11 +185,14 @@ fn place(name: &str, entry: &Entry, data_start: u64, at: u64) -> Result<(Dtype, 
 }
 
 fn check_neighbour(name: &str, begin: u64, previous_end: u64) -> Result<(), OpenError> {
-    let tensor = name.to_string();
     match begin.cmp(&previous_end) {
-        core::cmp::Ordering::Less => Err(OpenError::Overlap { tensor }),
-        core::cmp::Ordering::Equal => Ok(()),
-        core::cmp::Ordering::Greater => Err(OpenError::Hole { tensor }),
+        Ordering::Less => Err(OpenError::Overlap {
+            tensor: name.to_string(),
+        }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Hole {
+            tensor: name.to_string(),
+        }),
     }
 }
 
@@ -211,9 +211,9 @@ fn check_aligned(tensor: &str, alignment: usize, offset: u64) -> Result<(), Open
 fn check_length(expected: u64, file_len: usize) -> Result<(), OpenError> {
     let found = file_len as u64;
     match found.cmp(&expected) {
-        core::cmp::Ordering::Less => Err(OpenError::Truncated { expected, found }),
-        core::cmp::Ordering::Equal => Ok(()),
-        core::cmp::Ordering::Greater => Err(OpenError::TrailingBytes { expected, found }),
+        Ordering::Less => Err(OpenError::Truncated { expected, found }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::TrailingBytes { expected, found }),
     }
 }
 

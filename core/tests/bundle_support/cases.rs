@@ -16,9 +16,6 @@ pub struct Case {
 /// Variants no file can trigger: they speak of the operating system and of the machine.
 pub const NOT_BY_FILE: [&str; 2] = ["Io", "LevelUnavailable"];
 
-/// Rules that need the net to run; the bundle alone accepts their files.
-pub const NEEDS_NET: [&str; 1] = ["Golden"];
-
 fn case(name: &'static str, rule: &'static str, file: Vec<u8>) -> Case {
     Case { name, rule, file }
 }

@@ -12,8 +12,10 @@ pub mod cases;
 
 use half::bf16;
 use sha2::{Digest, Sha256};
-use tickfuse_core::bundle::{Bundle, OpenOptions, Precision, Schema, Tensor, write};
+use std::sync::Arc;
+use tickfuse_core::bundle::{Precision, Schema, Tensor, write};
 use tickfuse_core::error::OpenError;
+use tickfuse_core::{Model, OpenOptions};
 
 /// Where the content hash stands in every bundle.
 pub const HASH_DIGITS: std::ops::Range<usize> = 44..108;
@@ -91,21 +93,9 @@ pub fn valid(precision: Precision) -> Vec<u8> {
     write(&schema(precision), &tensors).unwrap()
 }
 
-/// Opens the file and takes the tiny net's weights, as a model does.
-pub fn open(file: &[u8]) -> Result<Bundle, OpenError> {
-    let bundle = Bundle::from_bytes(file, OpenOptions::default())?;
-    let mut reader = bundle.reader();
-    for (name, shape, paired) in PANELS {
-        match bundle.schema().precision {
-            Precision::F32 => drop(reader.tensor::<f32>(name, shape)?),
-            Precision::Bf16 => drop(reader.tensor::<bf16>(name, paired)?),
-        }
-    }
-    for (name, shape) in BIASES {
-        drop(reader.tensor::<f32>(name, shape)?);
-    }
-    reader.finish()?;
-    Ok(bundle)
+/// Opens the file as a model: every rule of the format is checked.
+pub fn open(file: &[u8]) -> Result<Arc<Model>, OpenError> {
+    Model::from_bytes(file, OpenOptions::default())
 }
 
 /// The name of the error's variant.
