@@ -12,6 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Range;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -107,10 +108,6 @@ impl Header {
 }
 
 /// Ranges end inside the file here, so they fit.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "every range was checked against the file's length"
-)]
 fn tensor_info((name, dtype, shape, range): (String, Dtype, Vec<usize>, Range<u64>)) -> TensorInfo {
     TensorInfo {
         name,
@@ -188,11 +185,14 @@ fn place(name: &str, entry: &Entry, data_start: u64, at: u64) -> Result<(Dtype, 
 }
 
 fn check_neighbour(name: &str, begin: u64, previous_end: u64) -> Result<(), OpenError> {
-    let tensor = name.to_string();
     match begin.cmp(&previous_end) {
-        core::cmp::Ordering::Less => Err(OpenError::Overlap { tensor }),
-        core::cmp::Ordering::Equal => Ok(()),
-        core::cmp::Ordering::Greater => Err(OpenError::Hole { tensor }),
+        Ordering::Less => Err(OpenError::Overlap {
+            tensor: name.to_string(),
+        }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Hole {
+            tensor: name.to_string(),
+        }),
     }
 }
 
@@ -211,9 +211,9 @@ fn check_aligned(tensor: &str, alignment: usize, offset: u64) -> Result<(), Open
 fn check_length(expected: u64, file_len: usize) -> Result<(), OpenError> {
     let found = file_len as u64;
     match found.cmp(&expected) {
-        core::cmp::Ordering::Less => Err(OpenError::Truncated { expected, found }),
-        core::cmp::Ordering::Equal => Ok(()),
-        core::cmp::Ordering::Greater => Err(OpenError::TrailingBytes { expected, found }),
+        Ordering::Less => Err(OpenError::Truncated { expected, found }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::TrailingBytes { expected, found }),
     }
 }
 
@@ -276,4 +276,116 @@ impl<'de> Visitor<'de> for HeaderVisitor {
 /// Adds the name of the entry to its error.
 fn named<T, E: Error>(name: &str, value: Result<T, E>) -> Result<T, E> {
     value.map_err(|e| E::custom(format!("`{name}`: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this text behind the fixed opening, and `n_data` zero bytes of data.
+    fn file(rest: &str, n_data: usize) -> Vec<u8> {
+        let mut file = [&[0; 8], hash::OPENING, &hash::BLANK_DIGITS, rest.as_bytes()].concat();
+        file.resize(file.len().next_multiple_of(ALIGNMENT), b' ');
+        let length = (file.len() - 8) as u64;
+        file[..8].copy_from_slice(&length.to_le_bytes());
+        file.resize(file.len() + n_data, 0);
+        file
+    }
+
+    fn layout(entries: &str, n_data: usize) -> Result<Vec<TensorInfo>, OpenError> {
+        let file = file(&format!(r#"","tickfuse":"{{}}"}}{entries}}}"#), n_data);
+        Header::parse(&file)?.layout(file.len())
+    }
+
+    #[test]
+    fn names_types_shapes_and_ranges_are_those_of_the_text() {
+        let entries = concat!(
+            r#","w":{"dtype":"BF16","shape":[4,8],"data_offsets":[0,64]}"#,
+            r#","s":{"data_offsets":[64,72],"shape":[],"dtype":"F64"}"#,
+        );
+        let tensors = layout(entries, 72).unwrap();
+        let start = tensors[0].range.start;
+        assert!(start.is_multiple_of(ALIGNMENT));
+        assert_eq!((tensors[0].name.as_str(), tensors[0].dtype), ("w", Dtype::Bf16));
+        assert_eq!((&tensors[0].shape[..], tensors[0].range.len()), (&[4, 8][..], 64));
+        assert_eq!((tensors[1].name.as_str(), tensors[1].dtype), ("s", Dtype::F64));
+        assert_eq!(tensors[1].range, start + 64..start + 72);
+    }
+
+    #[test]
+    fn a_header_without_tensors_describes_an_empty_file() {
+        assert_eq!(layout("", 0), Ok(Vec::new()));
+        assert!(matches!(layout("", 1), Err(OpenError::TrailingBytes { .. })));
+    }
+
+    #[test]
+    fn the_caps_themselves_are_accepted() {
+        let empty = |i: usize| format!(r#","{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#);
+        let entries: String = (0..MAX_TENSORS).map(empty).collect();
+        assert_eq!(layout(&entries, 0).unwrap().len(), MAX_TENSORS);
+        let entries = entries + &empty(MAX_TENSORS);
+        assert_eq!(
+            layout(&entries, 0),
+            Err(OpenError::TooManyTensors { limit: MAX_TENSORS })
+        );
+        let ranked = |dims: &str| {
+            layout(
+                &format!(r#","w":{{"dtype":"F32","shape":[{dims}],"data_offsets":[0,4]}}"#),
+                4,
+            )
+        };
+        assert!(ranked("1,1,1,1,1,1,1,1").is_ok());
+        assert!(matches!(
+            ranked("1,1,1,1,1,1,1,1,1"),
+            Err(OpenError::TensorRank { found: 9, .. })
+        ));
+    }
+
+    #[test]
+    fn the_longest_header_is_read_and_one_byte_more_is_not() {
+        let rest = r#"","tickfuse":""}}"#;
+        let mut longest = file(rest, 0);
+        longest.resize(8 + MAX_HEADER as usize, b' ');
+        longest[..8].copy_from_slice(&MAX_HEADER.to_le_bytes());
+        assert_eq!(Header::parse(&longest).unwrap().document, "");
+        longest.push(b' ');
+        longest[..8].copy_from_slice(&(MAX_HEADER + 1).to_le_bytes());
+        assert!(matches!(
+            Header::parse(&longest),
+            Err(OpenError::HeaderLength { .. })
+        ));
+    }
+
+    #[test]
+    fn golden_tensors_need_the_alignment_of_their_elements_only() {
+        let entries = |name: &str| {
+            format!(
+                concat!(
+                    r#","golden.a":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                    r#","{}":{{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
+                ),
+                name
+            )
+        };
+        assert!(layout(&entries("golden.b"), 8).is_ok());
+        assert!(matches!(
+            layout(&entries("golden"), 8),
+            Err(OpenError::Misaligned { expected: 64, .. })
+        ));
+        let wide = entries("golden.b").replace(
+            r#""F32","shape":[1],"data_offsets":[4,8]"#,
+            r#""F64","shape":[1],"data_offsets":[4,12]"#,
+        );
+        assert!(matches!(
+            layout(&wide, 12),
+            Err(OpenError::Misaligned { expected: 8, .. })
+        ));
+    }
+
+    #[test]
+    fn sizes_beyond_64_bits_do_not_wrap() {
+        assert_eq!(byte_size(Dtype::F32, &[usize::MAX, 2]), None);
+        assert_eq!(byte_size(Dtype::F64, &[]), Some(8));
+        assert_eq!(byte_size(Dtype::Bf16, &[3, 0]), Some(0));
+    }
 }
