@@ -1,7 +1,7 @@
 //! The indicators that keep more than one mean: RSI, MACD, true range, realised volatility, calendar waves.
 
 use super::bar::Bar;
-use super::op::{BollingerLine, Cycle, EmaStart, Estimator, MacdForm, MacdPart, Smoothing, Wave};
+use super::params::{BollingerLine, Cycle, EmaStart, Estimator, MacdForm, MacdPart, Smoothing, Wave};
 use super::smooth::{Average, Ema};
 use super::window::{Moments, Total, View, Window};
 use core::f64::consts::{LN_2, TAU};

@@ -31,6 +31,7 @@ mod bar;
 mod double;
 mod indicators;
 mod op;
+mod params;
 mod set;
 mod smooth;
 mod standard;
@@ -38,9 +39,9 @@ mod state;
 mod window;
 
 pub use bar::Bar;
-pub use op::{
-    BollingerLine, Cycle, Deviation, EmaStart, Estimator, FeatureOp, MAX_PERIOD, MacdForm, MacdPart,
-    Smoothing, Wave,
+pub use op::FeatureOp;
+pub use params::{
+    BollingerLine, Cycle, Deviation, EmaStart, Estimator, MAX_PERIOD, MacdForm, MacdPart, Smoothing, Wave,
 };
 pub use set::{FeatureDef, FeatureSet, Ready, Rows, RowsError, rows};
 pub use standard::{STANDARD_SETS, standard_set};

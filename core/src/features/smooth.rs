@@ -8,7 +8,7 @@
 //!
 //! An error in `y` shrinks by `1 - alpha` per step, so the recursion does not drift.
 
-use super::op::{EmaStart, Smoothing};
+use super::params::{EmaStart, Smoothing};
 use super::window::{Total, Window};
 
 /// An exponential moving average.

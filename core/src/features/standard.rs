@@ -1,7 +1,8 @@
 //! Named feature lists: those of the systems Tickfuse imports, and one for new models.
 
-use super::op::{
-    BollingerLine, Cycle, Deviation, EmaStart, Estimator, FeatureOp, MacdForm, MacdPart, Smoothing, Wave,
+use super::op::FeatureOp;
+use super::params::{
+    BollingerLine, Cycle, Deviation, EmaStart, Estimator, MacdForm, MacdPart, Smoothing, Wave,
 };
 use super::set::FeatureDef;
 use alloc::string::ToString;

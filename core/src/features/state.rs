@@ -2,7 +2,8 @@
 
 use super::bar::Bar;
 use super::indicators::{Macd, Rsi, Volatility, bollinger, calendar, true_range};
-use super::op::{BollingerLine, Cycle, Deviation, FeatureOp, Wave};
+use super::op::FeatureOp;
+use super::params::{BollingerLine, Cycle, Deviation, Wave};
 use super::smooth::{Average, Ema};
 use super::window::{Delay, Moments, Total, Window};
 
