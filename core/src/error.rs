@@ -352,7 +352,8 @@ impl fmt::Display for FeatureError {
             Self::Bar { field } => {
                 write!(
                     f,
-                    "bar field `{field}`: expected prices from 1e-100 to 1e100 with low <= open, close <= high, and volume from 0 to 1e100"
+                    "bar field `{field}`: expected prices from 1e-100 to 1e100 \
+                     with low <= open, close <= high, and volume from 0 to 1e100"
                 )
             }
         }
