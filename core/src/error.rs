@@ -398,7 +398,7 @@ pub enum FeatureError {
         /// Time of this bar, ns.
         found_ns: i64,
     },
-    /// A field of a bar is NaN, infinite, or a price is not positive, or volume is negative.
+    /// A field of a bar is NaN, infinite or out of range, or open and close do not lie between low and high.
     Bar {
         /// Field name.
         field: &'static str,
@@ -429,7 +429,8 @@ impl fmt::Display for FeatureError {
             Self::Bar { field } => {
                 write!(
                     f,
-                    "bar field `{field}`: expected finite, prices positive, volume not negative"
+                    "bar field `{field}`: expected prices from 1e-100 to 1e100 \
+                     with low <= open, close <= high, and volume from 0 to 1e100"
                 )
             }
         }
