@@ -1,7 +1,8 @@
 //! The opened model: immutable, shared between threads, ready to run.
 
-use crate::bundle::{Bundle, Net, OpenOptions as BundleOptions, Schema};
+use crate::bundle::{Bundle, Input, Net, OpenOptions as BundleOptions, Schema};
 use crate::error::OpenError;
+use crate::features::{FeatureDef, FeatureSet};
 use crate::kernels::{Affine, Kernels};
 use crate::nets::LstmNet;
 use crate::session::Session;
@@ -79,6 +80,7 @@ impl Model {
         let kernels = Kernels::for_level(level).ok_or(OpenError::LevelUnavailable(level.name()))?;
         let Net::Lstm(config) = &bundle.schema().net;
         let net = LstmNet::open(&bundle, config)?;
+        check_features(bundle.schema())?;
         let scalers = affine(bundle.schema())?;
         let model = Arc::new(Self {
             bundle,
@@ -96,6 +98,15 @@ impl Model {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         self.bundle.schema()
+    }
+
+    /// A fresh feature stream that makes this model's input rows from bars.
+    ///
+    /// # Errors
+    /// The name of the first input that the model does not define from bars.
+    pub fn feature_set(&self) -> Result<FeatureSet, String> {
+        let defs = feature_defs(self.schema())?;
+        FeatureSet::new(&defs).map_err(|e| format!("{e}"))
     }
 
     /// Level of CPU features in use.
@@ -169,8 +180,25 @@ fn bundle_options(options: OpenOptions) -> BundleOptions {
     }
 }
 
+/// The inputs as feature definitions, or the name of the first that has none.
+fn feature_defs(schema: &Schema) -> Result<Vec<FeatureDef>, String> {
+    let def = |input: &Input| match &input.feature {
+        Some(op) => Ok(FeatureDef { name: input.name.clone(), op: op.clone() }),
+        None => Err(input.name.clone()),
+    };
+    schema.inputs.iter().map(def).collect()
+}
+
+/// Refuses feature definitions that are sound one by one but not together.
+fn check_features(schema: &Schema) -> Result<(), OpenError> {
+    match feature_defs(schema) {
+        Ok(defs) => FeatureSet::new(&defs).map(drop).map_err(|e| OpenError::Schema(format!("inputs: {e}"))),
+        Err(_) => Ok(()),
+    }
+}
+
 fn affine(schema: &Schema) -> Result<Vec<Affine>, OpenError> {
-    let one = |input: &crate::bundle::Input| {
+    let one = |input: &Input| {
         let scaler = input.scaler.ok_or_else(|| OpenError::MissingScaler {
             input: input.name.clone(),
         })?;
