@@ -238,6 +238,12 @@ fn layout() -> Vec<Case> {
             "\"shape\":[2,2,3]",
         ),
         case("golden_empty", "TensorShape", golden_empty()),
+        edit(
+            "golden_type",
+            "TensorType",
+            "\"F32\",\"shape\":[2,1]",
+            "\"BF16\",\"shape\":[2,2]",
+        ),
         edit("missing_weight", "MissingTensor", "lstm.0.bias", "lstm.0.bios"),
         edit(
             "missing_golden",
@@ -304,6 +310,9 @@ fn unknown_weight() -> Vec<u8> {
 }
 
 fn schema() -> Vec<Case> {
+    let column = r#"\"name\":\"b\","#;
+    let with_feature =
+        |name, rule, op: &str| edit(name, rule, column, &format!(r#"{column}\"feature\":{op},"#));
     let name = r#"\"name\":\"tiny\","#;
     let unknown_key = format!(r#"{name}\"colour\":1,"#);
     let scaler = r#"\"scaler\":{\"center\":0.1,\"scale\":3.0},"#;
@@ -364,6 +373,12 @@ fn schema() -> Vec<Case> {
             r#"\"name\":\"b\""#,
             r#"\"name\":\"a\""#,
         ),
+        with_feature(
+            "schema_unknown_feature",
+            "SchemaJson",
+            r#"{\"crystal_ball\":{\"n\":5}}"#,
+        ),
+        with_feature("schema_feature_parameter", "Schema", r#"{\"ret\":{\"lag\":0}}"#),
         edit("missing_scaler", "MissingScaler", scaler, ""),
         edit("null_scaler", "MissingScaler", scaler, r#"\"scaler\":null,"#),
     ]
