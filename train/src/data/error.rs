@@ -252,6 +252,30 @@ impl fmt::Display for Place {
 }
 
 impl DataError {
+    /// The same error about the file `to` where it was about `from`.
+    pub(crate) fn moved(mut self, from: &Path, to: &Path) -> Self {
+        if let Some(path) = self.path_mut().filter(|path| *path == from) {
+            to.clone_into(path);
+        }
+        self
+    }
+
+    fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Value { place, .. } => Some(&mut place.path),
+            Self::Io { path, .. }
+            | Self::Extension { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Empty { path }
+            | Self::MissingColumn { path, .. }
+            | Self::AmbiguousColumn { path, .. }
+            | Self::ColumnType { path, .. }
+            | Self::TimeUnit { path, .. }
+            | Self::Unclean { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Ties a system error to its file; for `map_err`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io {

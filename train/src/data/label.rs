@@ -22,7 +22,11 @@ pub fn label(table: &FeatureTable, t: usize, horizon: usize) -> Option<Label> {
     let segment = table.segment_of(t)?;
     let end_row = t.checked_add(horizon).filter(|end| segment.contains(end))?;
     let [now, then] = [table.close[t], table.close[end_row]];
-    Some(Label { end_row, up: then > now, future_return: then / now - 1.0 })
+    Some(Label {
+        end_row,
+        up: then > now,
+        future_return: then / now - 1.0,
+    })
 }
 
 #[cfg(test)]
@@ -44,8 +48,22 @@ mod tests {
     #[test]
     fn the_horizon_is_counted_once_from_the_row_itself() {
         let table = table(&[10.0, 20.0, 5.0, 30.0, 1.0], 4);
-        assert_eq!(label(&table, 1, 1), Some(Label { end_row: 2, up: false, future_return: -0.75 }));
-        assert_eq!(label(&table, 1, 2), Some(Label { end_row: 3, up: true, future_return: 0.5 }));
+        assert_eq!(
+            label(&table, 1, 1),
+            Some(Label {
+                end_row: 2,
+                up: false,
+                future_return: -0.75
+            })
+        );
+        assert_eq!(
+            label(&table, 1, 2),
+            Some(Label {
+                end_row: 3,
+                up: true,
+                future_return: 0.5
+            })
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod error;
 pub mod guard;
 pub mod inspect;
 pub mod label;
-mod manifest;
+pub mod manifest;
 mod parquet;
 pub mod scaler;
 pub mod snapshot;

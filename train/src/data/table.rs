@@ -59,7 +59,9 @@ impl FeatureTable {
     #[must_use]
     pub fn segment_of(&self, index: usize) -> Option<&Range<usize>> {
         let position = self.segments.partition_point(|segment| segment.end <= index);
-        self.segments.get(position).filter(|segment| segment.contains(&index))
+        self.segments
+            .get(position)
+            .filter(|segment| segment.contains(&index))
     }
 }
 
@@ -101,7 +103,12 @@ pub fn build(
         .iter()
         .map(|one| table(one, maker, &names, max_step_ns))
         .collect::<Result<_, _>>()?;
-    Ok(Panel { names, interval_ns, max_step_ns, tables })
+    Ok(Panel {
+        names,
+        interval_ns,
+        max_step_ns,
+        tables,
+    })
 }
 
 fn common_interval(series: &[Series]) -> Result<i64, DataError> {
@@ -152,7 +159,9 @@ fn table(
         maker.reset();
         for index in stretch {
             let bar = &series.bars[index];
-            let ready = maker.push(bar, &mut row).map_err(|source| refused(series, index, source))?;
+            let ready = maker
+                .push(bar, &mut row)
+                .map_err(|source| refused(series, index, source))?;
             if ready {
                 check_finite(series, index, names, &row)?;
                 table.ts_ns.push(bar.ts_ns);
@@ -233,9 +242,20 @@ pub(super) mod tests {
     pub(in super::super) fn series(symbol: &str, start: f64, times: &[i64]) -> Series {
         let bar = |(i, &time): (usize, &i64)| {
             let close = start + ((i * 7) % 5) as f64;
-            Bar { ts_ns: time * 10, open: close, high: close, low: close, close, volume: 1.0 + i as f64 }
+            Bar {
+                ts_ns: time * 10,
+                open: close,
+                high: close,
+                low: close,
+                close,
+                volume: 1.0 + i as f64,
+            }
         };
-        Series::new(symbol, times.iter().enumerate().map(bar).collect(), format!("{symbol}.csv"))
+        Series::new(
+            symbol,
+            times.iter().enumerate().map(bar).collect(),
+            format!("{symbol}.csv"),
+        )
     }
 
     /// A panel of [`ReturnAndVolume`] rows that accepts no gap.
@@ -250,7 +270,7 @@ pub(super) mod tests {
         let table = &panel.tables[0];
         assert_eq!(table.ts_ns, [10, 20, 60]);
         assert_eq!(table.segments, [0..2, 2..3]);
-        assert_eq!(table.row(2), [102.0 / 101.0 - 1.0, 5.0]);
+        assert_eq!(table.row(2), [103.0 / 101.0 - 1.0, 5.0]);
         assert_eq!(table.segment_of(2), Some(&(2..3)));
         assert_eq!(table.segment_of(3), None);
     }
@@ -261,7 +281,11 @@ pub(super) mod tests {
         let series = [series("A", 100.0, &[0, 1, 2, 5, 9])];
         let panel = build(&series, &mut ReturnAndVolume::default(), &options).unwrap();
         assert_eq!(panel.max_step_ns, 30);
-        assert_eq!(panel.tables[0].segments, [0..3], "the stretch of one bar gives no row");
+        assert_eq!(
+            panel.tables[0].segments,
+            [0..3],
+            "the stretch of one bar gives no row"
+        );
     }
 
     #[test]
@@ -276,7 +300,10 @@ pub(super) mod tests {
         let series = [series("A", 1.0, &[0, 1, 2]), series("B", 1.0, &[0, 60, 120])];
         let options = TableOptions { max_missing_bars: 0 };
         let error = build(&series, &mut ReturnAndVolume::default(), &options).unwrap_err();
-        assert_eq!(error.to_string(), "one bar interval per panel: A has 10 ns, B has 600 ns");
+        assert_eq!(
+            error.to_string(),
+            "one bar interval per panel: A has 10 ns, B has 600 ns"
+        );
     }
 
     #[test]
@@ -285,18 +312,31 @@ pub(super) mod tests {
         let mut bad = series("A", 100.0, &[0, 1, 2]);
         bad.bars[2].close = -1.0;
         let error = build(&[bad], &mut ReturnAndVolume::default(), &options).unwrap_err();
-        assert!(error.to_string().starts_with("A.csv: row 3: A: bar field `close`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("A.csv: row 3: A: bar field `close`"),
+            "{error}"
+        );
         let mut bad = series("A", 100.0, &[0, 1, 2]);
         bad.bars[1].volume = f64::INFINITY;
         let error = build(&[bad], &mut ReturnAndVolume::default(), &options).unwrap_err();
-        assert!(error.to_string().starts_with("A.csv: row 2: A: feature `volume`: expected a finite"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("A.csv: row 2: A: feature `volume`: expected a finite"),
+            "{error}"
+        );
     }
 
     #[test]
     fn no_series_and_a_single_bar_are_refused() {
         let options = TableOptions { max_missing_bars: 0 };
         let mut maker = ReturnAndVolume::default();
-        assert!(matches!(build(&[], &mut maker, &options), Err(DataError::Setting { .. })));
+        assert!(matches!(
+            build(&[], &mut maker, &options),
+            Err(DataError::Setting { .. })
+        ));
         let one = build(&[series("A", 1.0, &[0])], &mut maker, &options);
         assert!(matches!(one, Err(DataError::TooLittleHistory { found: 1, .. })));
     }

@@ -45,14 +45,21 @@ impl WindowIndex {
         let mut samples = Vec::new();
         for (series, table) in (0..).zip(&panel.tables) {
             let n_before = samples.len();
-            let ends = table.segments.iter().flat_map(|s| s.start.saturating_add(lookback - 1)..s.end);
+            let ends = table
+                .segments
+                .iter()
+                .flat_map(|s| s.start.saturating_add(lookback - 1)..s.end);
             samples.extend(ends.filter_map(|end_row| sample(table, series, end_row, horizon)));
             if samples.len() == n_before {
                 return Err(too_little_history(table, lookback.saturating_add(horizon)));
             }
         }
         samples.sort_by_key(|sample| (sample.decision_ns, sample.series));
-        Ok(Self { lookback, horizon, samples })
+        Ok(Self {
+            lookback,
+            horizon,
+            samples,
+        })
     }
 }
 
@@ -60,7 +67,11 @@ fn positive(name: &'static str, value: usize) -> Result<(), DataError> {
     if value > 0 {
         return Ok(());
     }
-    Err(DataError::Setting { name, expected: "1 or more", found: "0".into() })
+    Err(DataError::Setting {
+        name,
+        expected: "1 or more",
+        found: "0".into(),
+    })
 }
 
 fn sample(table: &FeatureTable, series: u32, end_row: usize, horizon: usize) -> Option<Sample> {
@@ -76,8 +87,17 @@ fn sample(table: &FeatureTable, series: u32, end_row: usize, horizon: usize) -> 
 }
 
 fn too_little_history(table: &FeatureTable, expected: usize) -> DataError {
-    let found = table.segments.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-    DataError::TooLittleHistory { symbol: table.symbol.clone(), expected, found }
+    let found = table
+        .segments
+        .iter()
+        .map(ExactSizeIterator::len)
+        .max()
+        .unwrap_or(0);
+    DataError::TooLittleHistory {
+        symbol: table.symbol.clone(),
+        expected,
+        found,
+    }
 }
 
 /// Which label a batch carries.
@@ -162,7 +182,12 @@ impl Batches {
     /// When `x` or `y` has another size, or a position is beyond the index.
     pub fn fill(&self, positions: &[usize], x: &mut [f32], y: &mut [f32]) {
         let (n_batch, width) = (positions.len(), self.n_features);
-        assert_eq!(x.len(), self.lookback * n_batch * width, "x[{}, {n_batch}, {width}]", self.lookback);
+        assert_eq!(
+            x.len(),
+            self.lookback * n_batch * width,
+            "x[{}, {n_batch}, {width}]",
+            self.lookback
+        );
         assert_eq!(y.len(), n_batch, "y[{n_batch}]");
         for (b, &position) in positions.iter().enumerate() {
             let (table, first_row, label) = self.windows[position];
@@ -222,8 +247,14 @@ mod tests {
             "B: too little history: expected 6 consecutive feature rows (lookback and horizon), \
              longest stretch has 5"
         );
-        assert!(matches!(WindowIndex::new(&two_symbols(), 0, 1), Err(DataError::Setting { .. })));
-        assert!(matches!(WindowIndex::new(&two_symbols(), 1, 0), Err(DataError::Setting { .. })));
+        assert!(matches!(
+            WindowIndex::new(&two_symbols(), 0, 1),
+            Err(DataError::Setting { .. })
+        ));
+        assert!(matches!(
+            WindowIndex::new(&two_symbols(), 1, 0),
+            Err(DataError::Setting { .. })
+        ));
         assert!(WindowIndex::new(&two_symbols(), usize::MAX, 1).is_err());
     }
 
@@ -231,14 +262,22 @@ mod tests {
     fn a_batch_is_time_major_scaled_and_carries_its_labels() {
         let panel = two_symbols();
         let index = WindowIndex::new(&panel, 2, 2).unwrap();
-        let scaler = |center, scale| Scaler { center, scale, fitted_ns: None };
+        let scaler = |center, scale| Scaler {
+            center,
+            scale,
+            fitted_ns: None,
+        };
         let scalers = [scaler(0.0, 1.0), scaler(1.0, 2.0)];
         let batches = Batches::new(&panel, &index, &scalers, Target::Direction).unwrap();
         let (mut x, mut y) = (vec![0.0; 2 * 2 * 2], vec![0.0; 2]);
         batches.fill(&[3, 0], &mut x, &mut y);
         let [b, a] = [&panel.tables[1], &panel.tables[0]];
         let volumes: Vec<f32> = x.iter().skip(1).step_by(2).copied().collect();
-        assert_eq!(volumes, [0.5, 0.5, 1.0, 1.0], "step 0 of both windows, then step 1");
+        assert_eq!(
+            volumes,
+            [0.5, 0.5, 1.0, 1.0],
+            "step 0 of both windows, then step 1"
+        );
         assert_eq!(x[4], b.row(1)[0] as f32);
         assert_eq!(x[2], a.row(0)[0] as f32);
         assert_eq!(y, [3, 0].map(|i| f32::from(u8::from(index.samples[i].up))));
@@ -251,9 +290,20 @@ mod tests {
     fn a_scaled_value_beyond_f32_is_refused() {
         let panel = two_symbols();
         let index = WindowIndex::new(&panel, 2, 2).unwrap();
-        let scalers = [Scaler { scale: 1e-300, ..Scaler::IDENTITY }, Scaler::IDENTITY];
+        let scalers = [
+            Scaler {
+                scale: 1e-300,
+                ..Scaler::IDENTITY
+            },
+            Scaler::IDENTITY,
+        ];
         let error = Batches::new(&panel, &index, &scalers, Target::Direction).unwrap_err();
-        assert!(error.to_string().starts_with("A at 1970-01-01T00:00:00.00000001Z: feature `return`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("A at 1970-01-01T00:00:00.00000001Z: feature `return`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -267,7 +317,10 @@ mod tests {
 
     fn times() -> impl Strategy<Value = Vec<i64>> {
         prop::collection::vec(prop_oneof![8 => Just(1i64), 1 => 2..5i64], 12..60).prop_map(|steps| {
-            steps.iter().scan(0, |time, step| Some(std::mem::replace(time, *time + step))).collect()
+            steps
+                .iter()
+                .scan(0, |time, step| Some(std::mem::replace(time, *time + step)))
+                .collect()
         })
     }
 
