@@ -1,6 +1,9 @@
 //! The `tickfuse` program: one file per subcommand, one JSON document on stdout with `--json`, people's text and
 //! progress on stderr, exit code 0 (done), 1 (a gate failed), 2 (bad use or bad input).
 
+mod data;
+mod snapshot;
+
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -54,7 +57,14 @@ impl Context {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Look at bar files.
+    #[command(subcommand)]
+    Data(data::Command),
+    /// Immutable data sets for training.
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
+}
 
 /// Parses the command line, runs the subcommand and turns its result into an exit code.
 #[must_use]
@@ -71,5 +81,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> CommandResult {
-    match cli.command {}
+    match &cli.command {
+        Command::Data(command) => data::run(&cli.context, command),
+        Command::Snapshot(command) => snapshot::run(&cli.context, command),
+    }
 }
