@@ -5,4 +5,12 @@
 //! [`import`], [`export`] foreign files · [`cli`] the `tickfuse` program.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod cli;
+pub mod fit;
+pub mod losses;
+pub mod metrics;
+pub mod nets;
+pub mod ops;
+pub mod optim;
+pub mod tape;

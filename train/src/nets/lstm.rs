@@ -63,7 +63,11 @@ impl LstmNetConfig {
         let last = self.head.len().saturating_sub(1);
         let dense = |(j, &n_out): (usize, &usize)| DenseConfig {
             n_out,
-            activation: if j < last { Activation::Relu } else { Activation::None },
+            activation: if j < last {
+                Activation::Relu
+            } else {
+                Activation::None
+            },
         };
         LstmConfig {
             lookback: self.lookback,
@@ -104,7 +108,11 @@ impl LstmNet {
         let mut layout = Layout::default();
         let layers = (0..config.n_layers)
             .map(|k| {
-                let n_in = if k == 0 { config.n_features } else { config.n_hidden };
+                let n_in = if k == 0 {
+                    config.n_features
+                } else {
+                    config.n_hidden
+                };
                 declare_lstm(&mut layout, k, n_in, config.n_hidden)
             })
             .collect();
@@ -180,6 +188,10 @@ impl Net for LstmNet {
 
     fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    fn description(&self) -> serde_json::Value {
+        serde_json::json!({ "family": "lstm", "config": self.config })
     }
 
     fn forward<E: Engine>(&self, engine: &mut E, x: E::Var) -> E::Var {
@@ -272,7 +284,10 @@ mod tests {
         let tensors = net.bundle_tensors(&params);
         assert_eq!(tensors.len(), 10);
         assert_eq!(tensors[5].name, "lstm.bias_l1");
-        let (a, b) = (params.by_name("lstm.bias_ih_l1").unwrap(), params.by_name("lstm.bias_hh_l1").unwrap());
+        let (a, b) = (
+            params.by_name("lstm.bias_ih_l1").unwrap(),
+            params.by_name("lstm.bias_hh_l1").unwrap(),
+        );
         let sums: Vec<f32> = a.data.iter().zip(b.data).map(|(a, b)| a + b).collect();
         assert_eq!(tensors[5].data, sums);
     }
@@ -286,9 +301,18 @@ mod tests {
 
     #[test]
     fn sizes_out_of_range_are_named() {
-        let wrong = LstmNetConfig { n_layers: 5, ..config() };
-        assert_eq!(LstmNet::new(wrong).unwrap_err(), "n_layers: expected 1 to 4, found 5");
-        let wrong = LstmNetConfig { dropout: 1.0, ..config() };
+        let wrong = LstmNetConfig {
+            n_layers: 5,
+            ..config()
+        };
+        assert_eq!(
+            LstmNet::new(wrong).unwrap_err(),
+            "n_layers: expected 1 to 4, found 5"
+        );
+        let wrong = LstmNetConfig {
+            dropout: 1.0,
+            ..config()
+        };
         assert!(LstmNet::new(wrong).unwrap_err().contains("dropout"));
     }
 }

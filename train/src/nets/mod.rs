@@ -16,6 +16,8 @@ pub trait Net: Sync {
     fn n_outputs(&self) -> usize;
     /// The declared parameters.
     fn layout(&self) -> &Arc<Layout>;
+    /// Family and sizes as a document; two nets with equal descriptions are the same function of their parameters.
+    fn description(&self) -> serde_json::Value;
     /// The forward pass: `x [lookback, batch, n_features]` to logits `[batch, n_outputs]`.
     fn forward<E: Engine>(&self, engine: &mut E, x: E::Var) -> E::Var;
 }

@@ -77,8 +77,17 @@ fn central_difference(
 /// # Panics
 /// Otherwise, with the place.
 pub fn assert_gradients(check: &GradientCheck, bound: f64) {
-    assert!(check.worst <= bound, "gradient error {}: {}", check.worst, check.place);
-    assert!(check.untouched.is_empty(), "no gradient for {:?}", check.untouched);
+    assert!(
+        check.worst <= bound,
+        "gradient error {}: {}",
+        check.worst,
+        check.place
+    );
+    assert!(
+        check.untouched.is_empty(),
+        "no gradient for {:?}",
+        check.untouched
+    );
 }
 
 #[cfg(test)]

@@ -74,7 +74,11 @@ impl<R: Real> Tape<R> {
 
 impl<R: Real> Backward<R> for Dropout {
     fn backward(&self, _: &mut Node<R>, grad: &Grad<R>, pass: &mut Pass<'_, R>) {
-        let dx = grad.data.iter().zip(self.mask.factors::<R>()).map(|(&dy, m)| dy * m);
+        let dx = grad
+            .data
+            .iter()
+            .zip(self.mask.factors::<R>())
+            .map(|(&dy, m)| dy * m);
         pass.tape.add_grad(self.x, dx);
     }
 }
@@ -130,7 +134,12 @@ mod tests {
     fn masks_differ_by_site_step_shard_and_seed_and_repeat_otherwise() {
         let base = drop_ones(training(key(1, 2, 3)), 0.5, 0);
         assert_eq!(base, drop_ones(training(key(1, 2, 3)), 0.5, 0));
-        for (k, site) in [(key(1, 2, 3), 1), (key(1, 2, 4), 0), (key(1, 3, 3), 0), (key(2, 2, 3), 0)] {
+        for (k, site) in [
+            (key(1, 2, 3), 1),
+            (key(1, 2, 4), 0),
+            (key(1, 3, 3), 0),
+            (key(2, 2, 3), 0),
+        ] {
             let other = drop_ones(training(k), 0.5, site);
             let equal = base.iter().zip(&other).filter(|(a, b)| a == b).count() as f64 / base.len() as f64;
             assert!((equal - 0.5).abs() < 0.02, "{equal}");

@@ -1,127 +1,219 @@
 //! Passes over slices that cost as much as the products: sigmoid, tanh, the LSTM cell both ways, rounding to bf16.
 //!
-//! `e^x = 2^n · e^r`, `n = round(x / ln 2)`, `|r| <= ln 2 / 2`, with a polynomial of degree 6 in `r`;
-//! `sigmoid(x) = 1 / (1 + e^-x)`; `tanh(x) = sign(x) (1 - 2 / (e^{2|x|} + 1))`, and an odd polynomial below 0.625 (Cephes,
-//! S. Moshier). Everything is written without branches, so that the compiler vectorises the loops for the instruction set
-//! found at run time; products and sums are never fused, so every instruction set gives the same bits. NaN stays NaN.
+//! The cell is written once over [`Lane`]: f64 for gradient checks, [`Vector`] for a register of f32 of the instruction set
+//! found at run time (`pulp`). `e^x = 2^n e^r`, `n = round(x / ln 2)`, `|r| <= ln 2 / 2`, a polynomial of degree 6 in `r`;
+//! `sigmoid(x) = 1 / (1 + e^-x)`; `tanh(x) = sign(x) (1 - 2 / (e^{2|x|} + 1))`, an odd polynomial below 0.625 (constants of
+//! Cephes, S. Moshier). Products and sums are never fused, so every instruction set gives the same bits. NaN stays NaN.
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
+use std::ops::{Add, Div, Mul, Sub};
 
-/// A float with the branch-free functions of the passes.
-pub trait Scalar:
-    Copy
-    + std::ops::Add<Output = Self>
-    + std::ops::Sub<Output = Self>
-    + std::ops::Mul<Output = Self>
-    + std::ops::AddAssign
+/// One value, or a register of values, with the functions of a cell.
+pub trait Lane:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
-    /// 1.
-    const ONE: Self;
+    /// The constant `x` in every place of a lane like this one.
+    fn constant(self, x: f32) -> Self;
     /// `1 / (1 + e^-x)`.
-    fn sigmoid(x: Self) -> Self;
+    fn sigmoid(self) -> Self;
     /// Hyperbolic tangent.
-    fn tanh(x: Self) -> Self;
+    fn tanh(self) -> Self;
 }
 
-impl Scalar for f64 {
-    const ONE: Self = 1.0;
-
-    fn sigmoid(x: Self) -> Self {
-        1.0 / (1.0 + (-x).exp())
+impl Lane for f64 {
+    fn constant(self, x: f32) -> Self {
+        Self::from(x)
     }
 
-    fn tanh(x: Self) -> Self {
-        x.tanh()
-    }
-}
-
-impl Scalar for f32 {
-    const ONE: Self = 1.0;
-
-    #[inline(always)]
-    fn sigmoid(x: Self) -> Self {
-        1.0 / (1.0 + exp(-x))
+    fn sigmoid(self) -> Self {
+        1.0 / (1.0 + (-self).exp())
     }
 
-    #[inline(always)]
-    fn tanh(x: Self) -> Self {
-        let a = x.abs();
-        let z = x * x;
-        let poly = -5.704_988_7e-3 * z + 2.063_908_9e-2;
-        let poly = poly * z - 5.373_971_5e-2;
-        let poly = poly * z + 1.333_144_2e-1;
-        let poly = poly * z - 3.333_328_2e-1;
-        let near = poly * z * x + x;
-        let far = (1.0 - 2.0 / (exp(a + a) + 1.0)).copysign(x);
-        if a < 0.625 { near } else { far }
+    fn tanh(self) -> Self {
+        self.tanh()
     }
 }
 
-/// `e^x` within about 1 ulp; 0 below -87.3 is not reached (the smallest normal number stands), `e^88` above 88.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    // Adding this number rounds to an integer and leaves it in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let x = if x > 88.0 { 88.0 } else { x };
-    let x = if x < -87.0 { -87.0 } else { x };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * LN2_HIGH - n * LN2_LOW;
-    let poly = 1.987_569_2e-4 * r + 1.398_2e-3;
-    let poly = poly * r + 8.333_452e-3;
-    let poly = poly * r + 4.166_579_6e-2;
-    let poly = poly * r + 1.666_666_5e-1;
-    let poly = poly * r + 0.5;
-    let poly = poly * (r * r) + r + 1.0;
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
-    poly * f32::from_bits(exponent << 23)
+/// A register of f32 values.
+#[derive(Clone, Copy)]
+pub struct Vector<S: Simd> {
+    simd: S,
+    value: S::f32s,
 }
 
-/// Runs a pass with the best instruction set of this machine.
-#[inline]
-fn dispatch<F: FnOnce()>(pass: F) {
-    struct Pass<F>(F);
-    impl<F: FnOnce()> NullaryFnOnce for Pass<F> {
-        type Output = ();
-        #[inline(always)]
-        fn call(self) {
-            (self.0)();
+/// An operator of [`Vector`].
+macro_rules! operator {
+    ($trait:ident, $method:ident, $primitive:ident) => {
+        impl<S: Simd> $trait for Vector<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                self.with(self.simd.$primitive(self.value, other.value))
+            }
         }
+    };
+}
+operator!(Add, add, add_f32s);
+operator!(Sub, sub, sub_f32s);
+operator!(Mul, mul, mul_f32s);
+operator!(Div, div, div_f32s);
+
+impl<S: Simd> Vector<S> {
+    #[inline(always)]
+    fn with(self, value: S::f32s) -> Self {
+        Self { value, ..self }
     }
-    Arch::new().dispatch(Pass(pass));
+
+    /// `Σ c_k x^k`, highest power first.
+    #[inline(always)]
+    fn polynomial<const N: usize>(self, coefficients: [f32; N]) -> Self {
+        let mut sum = self.constant(coefficients[0]);
+        for &c in &coefficients[1..] {
+            sum = sum * self + self.constant(c);
+        }
+        sum
+    }
+
+    /// `self` where `self < limit`, else `limit`; NaN stays.
+    #[inline(always)]
+    fn at_most(self, limit: f32) -> Self {
+        let limit = self.constant(limit);
+        let above = self.simd.greater_than_f32s(self.value, limit.value);
+        self.with(self.simd.select_f32s(above, limit.value, self.value))
+    }
+
+    /// `self` where `self > limit`, else `limit`; NaN stays.
+    #[inline(always)]
+    fn at_least(self, limit: f32) -> Self {
+        let limit = self.constant(limit);
+        let below = self.simd.less_than_f32s(self.value, limit.value);
+        self.with(self.simd.select_f32s(below, limit.value, self.value))
+    }
+
+    /// `e^x` within about 1 ulp for -87 <= x <= 88, and the value at the nearer end outside.
+    #[inline(always)]
+    fn exp(self) -> Self {
+        // Adding this number rounds to an integer and leaves it in the low bits.
+        const ROUND: f32 = 12_582_912.0;
+        const LN2_HIGH: f32 = 0.693_359_4;
+        const LN2_LOW: f32 = -2.121_944_4e-4;
+        let x = self.at_most(88.0).at_least(-87.0);
+        let shifted = x * self.constant(std::f32::consts::LOG2_E) + self.constant(ROUND);
+        let n = shifted - self.constant(ROUND);
+        let r = x - n * self.constant(LN2_HIGH) - n * self.constant(LN2_LOW);
+        let poly = r.polynomial([
+            1.987_569_2e-4,
+            1.398_2e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+        ]);
+        let mantissa = poly * (r * r) + r + self.constant(1.0);
+        let simd = self.simd;
+        let bias = simd.splat_u32s(127u32.wrapping_sub(ROUND.to_bits()));
+        let exponent = simd.add_u32s(simd.transmute_u32s_f32s(shifted.value), bias);
+        let power = simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23));
+        mantissa * self.with(simd.transmute_f32s_u32s(power))
+    }
+}
+
+impl<S: Simd> Lane for Vector<S> {
+    #[inline(always)]
+    fn constant(self, x: f32) -> Self {
+        self.with(self.simd.splat_f32s(x))
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let one = self.constant(1.0);
+        one / (one + (self.constant(0.0) - self).exp())
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let (simd, one) = (self.simd, self.constant(1.0));
+        let size = self.with(simd.abs_f32s(self.value));
+        let z = self * self;
+        let poly = z.polynomial([
+            -5.704_988_7e-3,
+            2.063_908_9e-2,
+            -5.373_971_5e-2,
+            1.333_144_2e-1,
+            -3.333_328_2e-1,
+        ]);
+        let near = poly * z * self + self;
+        let far = one - self.constant(2.0) / ((size + size).exp() + one);
+        let bits = simd.transmute_u32s_f32s(self.value);
+        let sign = simd.and_u32s(bits, simd.splat_u32s(1 << 31));
+        let far = simd.or_u32s(simd.transmute_u32s_f32s(far.value), sign);
+        let is_near = simd.less_than_f32s(size.value, self.constant(0.625).value);
+        self.with(simd.select_f32s(is_near, near.value, simd.transmute_f32s_u32s(far)))
+    }
 }
 
 /// `x = 1 / (1 + e^-x)` in place.
 pub fn sigmoid(x: &mut [f32]) {
-    dispatch(
-        #[inline(always)]
-        || x.iter_mut().for_each(|x| *x = f32::sigmoid(*x)),
-    );
+    Arch::new().dispatch(Map {
+        x,
+        kind: Kind::Sigmoid,
+    });
 }
 
 /// `x = tanh(x)` in place.
 pub fn tanh(x: &mut [f32]) {
-    dispatch(
-        #[inline(always)]
-        || x.iter_mut().for_each(|x| *x = <f32 as Scalar>::tanh(*x)),
-    );
+    Arch::new().dispatch(Map { x, kind: Kind::Tanh });
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Sigmoid,
+    Tanh,
+}
+
+struct Map<'a> {
+    x: &'a mut [f32],
+    kind: Kind,
+}
+
+impl WithSimd for Map<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let apply = |value: S::f32s| {
+            let v = Vector { simd, value };
+            match self.kind {
+                Kind::Sigmoid => v.sigmoid().value,
+                Kind::Tanh => v.tanh().value,
+            }
+        };
+        let (body, tail) = S::as_mut_simd_f32s(self.x);
+        for x in body {
+            *x = apply(*x);
+        }
+        simd.partial_store_f32s(tail, apply(simd.partial_load_f32s(tail)));
+    }
 }
 
 /// Rounds to the nearest bfloat16, ties to even; NaN stays NaN, values that round past the largest become infinite.
 pub fn round_bf16(x: &[f32], out: &mut [f32]) {
-    assert_eq!(x.len(), out.len(), "round_bf16");
-    dispatch(
+    struct Round<'a>(&'a [f32], &'a mut [f32]);
+    impl NullaryFnOnce for Round<'_> {
+        type Output = ();
+
         #[inline(always)]
-        || {
-            for (out, &x) in out.iter_mut().zip(x) {
+        fn call(self) {
+            for (out, &x) in self.1.iter_mut().zip(self.0) {
                 let bits = x.to_bits();
                 let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
                 *out = if x.is_nan() { x } else { f32::from_bits(rounded) };
             }
-        },
-    );
+        }
+    }
+    assert_eq!(x.len(), out.len(), "round_bf16");
+    Arch::new().dispatch(Round(x, out));
 }
 
 /// One step of an LSTM over all rows: `c = f c' + i g`, `h = o tanh(c)`.
@@ -136,10 +228,14 @@ pub fn lstm_cell_forward(
     h: &mut [f32],
     n_hidden: usize,
 ) {
-    dispatch(
-        #[inline(always)]
-        || cell_forward_rows(gates, c_prev, c, tanh_c, h, n_hidden),
-    );
+    Arch::new().dispatch(CellForward {
+        gates,
+        c_prev,
+        c,
+        tanh_c,
+        h,
+        n_hidden,
+    });
 }
 
 /// The way back through [`lstm_cell_forward`].
@@ -154,68 +250,126 @@ pub fn lstm_cell_backward(
     dc: &mut [f32],
     n_hidden: usize,
 ) {
-    dispatch(
-        #[inline(always)]
-        || cell_backward_rows(gates, c_prev, tanh_c, dh, dc, n_hidden),
-    );
+    Arch::new().dispatch(CellBackward {
+        gates,
+        c_prev,
+        tanh_c,
+        dh,
+        dc,
+        n_hidden,
+    });
 }
 
+/// A register from a slice of at most its length, zeros behind.
 #[inline(always)]
-pub(super) fn cell_forward_rows<R: Scalar>(
-    gates: &mut [R],
-    c_prev: &[R],
-    c: &mut [R],
-    tanh_c: &mut [R],
-    h: &mut [R],
+fn load<S: Simd>(simd: S, x: &[f32]) -> Vector<S> {
+    let value = match S::as_simd_f32s(x).0 {
+        [full] => *full,
+        _ => simd.partial_load_f32s(x),
+    };
+    Vector { simd, value }
+}
+
+/// The first values of a register into a slice of at most its length.
+#[inline(always)]
+fn store<S: Simd>(simd: S, x: &mut [f32], value: S::f32s) {
+    match S::as_mut_simd_f32s(x).0 {
+        [full] => *full = value,
+        _ => simd.partial_store_f32s(x, value),
+    }
+}
+
+/// Activations i, f, g, o, then `c`, `tanh(c)`, `h`, from the four pre-activations and the cell before.
+#[inline(always)]
+pub(super) fn cell_forward<L: Lane>([i, f, g, o]: [L; 4], c_prev: L) -> ([L; 4], [L; 3]) {
+    let gates @ [i, f, g, o] = [i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()];
+    let c = f * c_prev + i * g;
+    let tanh_c = c.tanh();
+    (gates, [c, tanh_c, o * tanh_c])
+}
+
+/// Gradients of the four pre-activations and of the cell before, from the activations.
+#[inline(always)]
+pub(super) fn cell_backward<L: Lane>(
+    [i, f, g, o]: [L; 4],
+    c_prev: L,
+    tanh_c: L,
+    dh: L,
+    dc: L,
+) -> ([L; 4], L) {
+    let one = i.constant(1.0);
+    let dc = dc + dh * o * (one - tanh_c * tanh_c);
+    let dz = [
+        dc * g * i * (one - i),
+        dc * c_prev * f * (one - f),
+        dc * i * (one - g * g),
+        dh * tanh_c * o * (one - o),
+    ];
+    (dz, dc * f)
+}
+
+struct CellForward<'a> {
+    gates: &'a mut [f32],
+    c_prev: &'a [f32],
+    c: &'a mut [f32],
+    tanh_c: &'a mut [f32],
+    h: &'a mut [f32],
     n_hidden: usize,
-) {
-    let rows = gates.chunks_exact_mut(4 * n_hidden).zip(c_prev.chunks_exact(n_hidden));
-    let outputs = c
-        .chunks_exact_mut(n_hidden)
-        .zip(tanh_c.chunks_exact_mut(n_hidden))
-        .zip(h.chunks_exact_mut(n_hidden));
-    for ((gates, c_prev), ((c, tanh_c), h)) in rows.zip(outputs) {
-        let (i, rest) = gates.split_at_mut(n_hidden);
-        let (f, rest) = rest.split_at_mut(n_hidden);
-        let (g, o) = rest.split_at_mut(n_hidden);
-        for k in 0..n_hidden {
-            i[k] = R::sigmoid(i[k]);
-            f[k] = R::sigmoid(f[k]);
-            g[k] = R::tanh(g[k]);
-            o[k] = R::sigmoid(o[k]);
-            c[k] = f[k] * c_prev[k] + i[k] * g[k];
-            tanh_c[k] = R::tanh(c[k]);
-            h[k] = o[k] * tanh_c[k];
+}
+
+impl WithSimd for CellForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (n, step) = (self.n_hidden, S::F32_LANES);
+        for (row, gates) in self.gates.chunks_exact_mut(4 * n).enumerate() {
+            for k in (0..n).step_by(step) {
+                let width = step.min(n - k);
+                let at = row * n + k..row * n + k + width;
+                let load = |x: &[f32]| load(simd, x);
+                let z = std::array::from_fn(|j| load(&gates[j * n + k..][..width]));
+                let (a, [c, tanh_c, h]) = cell_forward(z, load(&self.c_prev[at.clone()]));
+                for (j, a) in a.into_iter().enumerate() {
+                    store(simd, &mut gates[j * n + k..][..width], a.value);
+                }
+                store(simd, &mut self.c[at.clone()], c.value);
+                store(simd, &mut self.tanh_c[at.clone()], tanh_c.value);
+                store(simd, &mut self.h[at], h.value);
+            }
         }
     }
 }
 
-#[inline(always)]
-pub(super) fn cell_backward_rows<R: Scalar>(
-    gates: &mut [R],
-    c_prev: &[R],
-    tanh_c: &[R],
-    dh: &[R],
-    dc: &mut [R],
+struct CellBackward<'a> {
+    gates: &'a mut [f32],
+    c_prev: &'a [f32],
+    tanh_c: &'a [f32],
+    dh: &'a [f32],
+    dc: &'a mut [f32],
     n_hidden: usize,
-) {
-    let rows = gates.chunks_exact_mut(4 * n_hidden).zip(c_prev.chunks_exact(n_hidden));
-    let carries = tanh_c
-        .chunks_exact(n_hidden)
-        .zip(dh.chunks_exact(n_hidden))
-        .zip(dc.chunks_exact_mut(n_hidden));
-    for ((gates, c_prev), ((tanh_c, dh), dc)) in rows.zip(carries) {
-        let (i, rest) = gates.split_at_mut(n_hidden);
-        let (f, rest) = rest.split_at_mut(n_hidden);
-        let (g, o) = rest.split_at_mut(n_hidden);
-        for k in 0..n_hidden {
-            let d_cell = dc[k] + dh[k] * o[k] * (R::ONE - tanh_c[k] * tanh_c[k]);
-            let d_out = dh[k] * tanh_c[k] * o[k] * (R::ONE - o[k]);
-            let d_in = d_cell * g[k] * i[k] * (R::ONE - i[k]);
-            let d_new = d_cell * i[k] * (R::ONE - g[k] * g[k]);
-            let d_forget = d_cell * c_prev[k] * f[k] * (R::ONE - f[k]);
-            dc[k] = d_cell * f[k];
-            (i[k], f[k], g[k], o[k]) = (d_in, d_forget, d_new, d_out);
+}
+
+impl WithSimd for CellBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (n, step) = (self.n_hidden, S::F32_LANES);
+        for (row, gates) in self.gates.chunks_exact_mut(4 * n).enumerate() {
+            for k in (0..n).step_by(step) {
+                let width = step.min(n - k);
+                let at = row * n + k..row * n + k + width;
+                let load = |x: &[f32]| load(simd, x);
+                let a = std::array::from_fn(|j| load(&gates[j * n + k..][..width]));
+                let (c_prev, tanh_c) = (load(&self.c_prev[at.clone()]), load(&self.tanh_c[at.clone()]));
+                let (dh, dc) = (load(&self.dh[at.clone()]), load(&self.dc[at.clone()]));
+                let (dz, dc) = cell_backward(a, c_prev, tanh_c, dh, dc);
+                for (j, dz) in dz.into_iter().enumerate() {
+                    store(simd, &mut gates[j * n + k..][..width], dz.value);
+                }
+                store(simd, &mut self.dc[at], dc.value);
+            }
         }
     }
 }
@@ -223,6 +377,7 @@ pub(super) fn cell_backward_rows<R: Scalar>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::real::Real;
 
     fn sweep() -> Vec<f32> {
         let grid = (-200_000..200_000).map(|i| i as f32 * 5e-4);
@@ -279,12 +434,21 @@ mod tests {
     #[test]
     fn rounding_to_bf16_agrees_with_the_half_crate() {
         let mut x = sweep();
-        x.extend([f32::NAN, f32::INFINITY, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::MAX]);
+        x.extend([
+            f32::NAN,
+            f32::INFINITY,
+            1.0 + 1.0 / 256.0,
+            1.0 + 3.0 / 256.0,
+            f32::MAX,
+        ]);
         let mut y = vec![0.0; x.len()];
         round_bf16(&x, &mut y);
         for (&x, &y) in x.iter().zip(&y) {
             let expected = half::bf16::from_f32(x).to_f32();
-            assert!(y.to_bits() == expected.to_bits() || (x.is_nan() && y.is_nan()), "{x}: {y} {expected}");
+            assert!(
+                y.to_bits() == expected.to_bits() || (x.is_nan() && y.is_nan()),
+                "{x}: {y} {expected}"
+            );
         }
     }
 
@@ -297,16 +461,20 @@ mod tests {
         let (mut gates32, c_prev32) = (narrow(&gates), narrow(&c_prev));
         let mut out = vec![vec![0.0; rows * n]; 3];
         let mut out32 = vec![vec![0.0f32; rows * n]; 3];
-        let [c, tanh_c, h] = &mut out[..] else { unreachable!() };
-        cell_forward_rows(&mut gates, &c_prev, c, tanh_c, h, n);
-        let [c32, tanh_c32, h32] = &mut out32[..] else { unreachable!() };
+        let [c, tanh_c, h] = &mut out[..] else {
+            unreachable!()
+        };
+        f64::lstm_cell_forward(&mut gates, &c_prev, c, tanh_c, h, n);
+        let [c32, tanh_c32, h32] = &mut out32[..] else {
+            unreachable!()
+        };
         lstm_cell_forward(&mut gates32, &c_prev32, c32, tanh_c32, h32, n);
         for (wide, narrow) in out.iter().flatten().zip(out32.iter().flatten()) {
             assert!((wide - f64::from(*narrow)).abs() < 1e-6, "{wide} {narrow}");
         }
         let (dh, mut dc) = (wave(rows * n, 1.1), wave(rows * n, 1.7));
         let (dh32, mut dc32) = (narrow(&dh), narrow(&dc));
-        cell_backward_rows(&mut gates, &c_prev, &out[1], &dh, &mut dc, n);
+        f64::lstm_cell_backward(&mut gates, &c_prev, &out[1], &dh, &mut dc, n);
         lstm_cell_backward(&mut gates32, &c_prev32, &out32[1], &dh32, &mut dc32, n);
         for (wide, narrow) in gates.iter().chain(&dc).zip(gates32.iter().chain(&dc32)) {
             assert!((wide - f64::from(*narrow)).abs() < 2e-6, "{wide} {narrow}");

@@ -1,7 +1,8 @@
 //! The matrix product every layer is made of: packed panels, one micro-kernel, any strides, safe code.
 //!
 //! `C[m, n] (+)= A[m, k] · B[k, n]`, after the panel scheme of Goto and van de Geijn ("Anatomy of high-performance
-//! matrix multiplication", 2008). Tricks: 1. both operands are copied into panels that the micro-kernel reads forwards;
+//! matrix multiplication", 2008). Tricks: 1. operands are copied into panels that the micro-kernel reads forwards, unless
+//! rows of `A` can be read as they lie;
 //! 2. the right operand may be packed once and used many times ([`Packed`]: recurrent weights); 3. `k` is cut into blocks
 //! of [`K_BLOCK`], so sums of thousands of terms are summed in parts; 4. the instruction set is chosen at run time (`pulp`).
 //!
@@ -89,7 +90,11 @@ where
     check_shapes(a, b, c);
     for i in 0..a.rows {
         for j in 0..b.cols {
-            let mut sum = if accumulate { c[i * b.cols + j] } else { R::default() };
+            let mut sum = if accumulate {
+                c[i * b.cols + j]
+            } else {
+                R::default()
+            };
             for p in 0..a.cols {
                 sum = sum + a.at(i, p) * b.at(p, j);
             }
@@ -237,32 +242,57 @@ fn pack_panels(
     width: usize,
     out: &mut [f32],
 ) {
+    if m.row_stride == 1 {
+        return pack_columns(m, rows, depth, width, out);
+    }
     let panels = out.chunks_exact_mut(width * depth.len());
     for (first, panel) in rows.clone().step_by(width).zip(panels) {
-        let n_rows = width.min(rows.end - first);
-        if m.row_stride == 1 {
-            copy_columns(m, first, n_rows, depth.clone(), width, panel);
-        } else {
-            copy_rows(m, first, n_rows, depth.clone(), width, panel);
+        copy_rows(m, first, width.min(rows.end - first), depth.clone(), width, panel);
+    }
+}
+
+/// [`pack_panels`] of a matrix whose rows lie side by side, a few columns at a time: strides of a power of two would
+/// otherwise send a whole panel to the same few cache lines.
+fn pack_columns(
+    m: Mat<'_, f32>,
+    rows: std::ops::Range<usize>,
+    depth: std::ops::Range<usize>,
+    width: usize,
+    out: &mut [f32],
+) {
+    const COLUMNS: usize = 8;
+    for from in (0..depth.len()).step_by(COLUMNS) {
+        let part = from..depth.len().min(from + COLUMNS);
+        let panels = out.chunks_exact_mut(width * depth.len());
+        for (first, panel) in rows.clone().step_by(width).zip(panels) {
+            let n_rows = width.min(rows.end - first);
+            let steps = panel[width * part.start..width * part.end].chunks_exact_mut(width);
+            for (p, out) in part.clone().zip(steps) {
+                let start = (depth.start + p) * m.col_stride + first;
+                let column = &m.data[start..start + n_rows];
+                match n_rows {
+                    8 if width == 8 => copy_block::<8>(column, out),
+                    16 if width == 16 => copy_block::<16>(column, out),
+                    32 if width == 32 => copy_block::<32>(column, out),
+                    _ => {
+                        out[..n_rows].copy_from_slice(column);
+                        out[n_rows..].fill(0.0);
+                    }
+                }
+            }
         }
     }
 }
 
-fn copy_columns(
-    m: Mat<'_, f32>,
-    first: usize,
-    n_rows: usize,
-    depth: std::ops::Range<usize>,
-    width: usize,
-    panel: &mut [f32],
-) {
-    for (p, out) in depth.zip(panel.chunks_exact_mut(width)) {
-        let from = p * m.col_stride + first;
-        out[..n_rows].copy_from_slice(&m.data[from..from + n_rows]);
-        out[n_rows..].fill(0.0);
+/// A copy whose length the compiler knows.
+#[inline(always)]
+fn copy_block<const W: usize>(from: &[f32], to: &mut [f32]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<W>(), to.first_chunk_mut::<W>()) {
+        *to = *from;
     }
 }
 
+/// A panel whose rows lie apart: a transposition.
 fn copy_rows(
     m: Mat<'_, f32>,
     first: usize,
@@ -310,56 +340,113 @@ impl Product<'_> {
         let n_padded = self.b.cols.next_multiple_of(REGS * S::F32_LANES);
         let mut packed = &self.b.data[..];
         for from in (0..self.a.cols).step_by(K_BLOCK) {
-            let len = K_BLOCK.min(self.a.cols - from);
-            let (b_block, rest) = packed.split_at(len * n_padded);
+            let depth = from..self.a.cols.min(from + K_BLOCK);
+            let (b_block, rest) = packed.split_at(depth.len() * n_padded);
             packed = rest;
             for top in (0..self.a.rows).step_by(M_BLOCK) {
-                let bottom = self.a.rows.min(top + M_BLOCK);
-                let n_rows = (bottom - top).next_multiple_of(ROWS);
-                self.panel.resize(M_BLOCK * K_BLOCK, 0.0);
-                let a_block = &mut self.panel[..n_rows * len];
-                pack_panels(self.a, top..bottom, from..from + len, ROWS, a_block);
-                let c = &mut self.c[top * self.b.cols..bottom * self.b.cols];
-                let add = self.accumulate || from > 0;
-                tiles::<S, ROWS>(simd, a_block, b_block, len, self.b.cols, add, c);
+                let block = Block {
+                    rows: top..self.a.rows.min(top + M_BLOCK),
+                    depth: depth.clone(),
+                    n: self.b.cols,
+                    add: self.accumulate || from > 0,
+                };
+                let c = &mut self.c[block.rows.start * block.n..block.rows.end * block.n];
+                if self.a.col_stride == 1 {
+                    block.from_rows::<S, ROWS>(simd, self.a, b_block, c);
+                } else {
+                    block.from_panels::<S, ROWS>(simd, self.a, b_block, c, self.panel);
+                }
             }
         }
     }
 }
 
-/// All tiles of one block of rows: `C[rows, n] (+)= A panels · B panels`.
-#[inline(always)]
-fn tiles<S: Simd, const ROWS: usize>(
-    simd: S,
-    a: &[f32],
-    b: &[f32],
-    depth: usize,
+/// A block of rows of `C` and the part of the sum that is added to it.
+struct Block {
+    rows: std::ops::Range<usize>,
+    depth: std::ops::Range<usize>,
     n: usize,
     add: bool,
-    c: &mut [f32],
-) {
-    let width = REGS * S::F32_LANES;
-    for (b_panel, col) in b.chunks_exact(depth * width).zip((0..n).step_by(width)) {
-        let rows = c.chunks_mut(ROWS * n);
-        for (a_panel, c_rows) in a.chunks_exact(depth * ROWS).zip(rows) {
-            let acc = micro_kernel::<S, ROWS>(simd, a_panel, b_panel);
-            for (line, acc) in c_rows.chunks_exact_mut(n).zip(acc) {
-                store(simd, acc, add, &mut line[col..n.min(col + width)]);
+}
+
+impl Block {
+    /// Rows of `A` that are contiguous are read where they lie.
+    #[inline(always)]
+    fn from_rows<S: Simd, const ROWS: usize>(self, simd: S, a: Mat<'_, f32>, b: &[f32], c: &mut [f32]) {
+        let depth = self.depth.len();
+        for (b_panel, col) in self.b_panels::<S>(b) {
+            for (first, c_rows) in self.rows.clone().step_by(ROWS).zip(c.chunks_mut(ROWS * self.n)) {
+                // Rows past the edge repeat the last one; their sums are not stored.
+                let rows: [&[f32]; ROWS] = std::array::from_fn(|i| {
+                    let row = (first + i).min(self.rows.end - 1);
+                    &a.data[row * a.row_stride + self.depth.start..][..depth]
+                });
+                let acc = micro_kernel::<S, ROWS>(simd, depth, b_panel, |p, i| rows[i][p]);
+                self.store(simd, acc, col, c_rows);
             }
+        }
+    }
+
+    /// Columns of `A` that are contiguous are copied into panels first.
+    #[inline(always)]
+    fn from_panels<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        a: Mat<'_, f32>,
+        b: &[f32],
+        c: &mut [f32],
+        panel: &mut Vec<f32>,
+    ) {
+        let depth = self.depth.len();
+        panel.resize(M_BLOCK * K_BLOCK, 0.0);
+        let a_block = &mut panel[..self.rows.len().next_multiple_of(ROWS) * depth];
+        pack_panels(a, self.rows.clone(), self.depth.clone(), ROWS, a_block);
+        for (b_panel, col) in self.b_panels::<S>(b) {
+            let a_panels = a_block.chunks_exact(ROWS * depth);
+            for (a_panel, c_rows) in a_panels.zip(c.chunks_mut(ROWS * self.n)) {
+                let steps = &a_panel.as_chunks::<ROWS>().0[..depth];
+                let acc = micro_kernel::<S, ROWS>(simd, depth, b_panel, |p, i| steps[p][i]);
+                self.store(simd, acc, col, c_rows);
+            }
+        }
+    }
+
+    /// The panels of `B` with the column each starts at.
+    #[inline(always)]
+    fn b_panels<'b, S: Simd>(&self, b: &'b [f32]) -> impl Iterator<Item = (&'b [f32], usize)> + use<'b, S> {
+        let width = REGS * S::F32_LANES;
+        b.chunks_exact(self.depth.len() * width)
+            .zip((0..self.n).step_by(width))
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        acc: [[S::f32s; REGS]; ROWS],
+        col: usize,
+        c_rows: &mut [f32],
+    ) {
+        let end = self.n.min(col + REGS * S::F32_LANES);
+        for (line, acc) in c_rows.chunks_exact_mut(self.n).zip(acc) {
+            store(simd, acc, self.add, &mut line[col..end]);
         }
     }
 }
 
-/// `ROWS x REGS` registers of products, summed over the depth of the panels.
+/// `ROWS x REGS` registers of products, summed over the depth; `a` gives the value at (depth, row).
 #[inline(always)]
-fn micro_kernel<S: Simd, const ROWS: usize>(simd: S, a: &[f32], b: &[f32]) -> [[S::f32s; REGS]; ROWS] {
-    let zero = simd.splat_f32s(0.0);
-    let mut acc = [[zero; REGS]; ROWS];
-    let (a_steps, _) = a.as_chunks::<ROWS>();
-    let (b_steps, _) = S::as_simd_f32s(b).0.as_chunks::<REGS>();
-    for (a, b) in a_steps.iter().zip(b_steps) {
+fn micro_kernel<S: Simd, const ROWS: usize>(
+    simd: S,
+    depth: usize,
+    b: &[f32],
+    a: impl Fn(usize, usize) -> f32,
+) -> [[S::f32s; REGS]; ROWS] {
+    let mut acc = [[simd.splat_f32s(0.0); REGS]; ROWS];
+    let b_steps = &S::as_simd_f32s(b).0.as_chunks::<REGS>().0[..depth];
+    for (p, b) in b_steps.iter().enumerate() {
         for i in 0..ROWS {
-            let value = simd.splat_f32s(a[i]);
+            let value = simd.splat_f32s(a(p, i));
             for j in 0..REGS {
                 acc[i][j] = simd.mul_add_e_f32s(value, b[j], acc[i][j]);
             }
@@ -395,8 +482,16 @@ mod tests {
 
     fn agree(m: usize, n: usize, k: usize, turn_a: bool, turn_b: bool, accumulate: bool) {
         let (a, b) = (wave(m * k, 0.71), wave(k * n, 1.3));
-        let a = if turn_a { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
-        let b = if turn_b { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
+        let a = if turn_a {
+            Mat::new(&a, k, m).t()
+        } else {
+            Mat::new(&a, m, k)
+        };
+        let b = if turn_b {
+            Mat::new(&b, n, k).t()
+        } else {
+            Mat::new(&b, k, n)
+        };
         let start = wave(m * n, 0.17);
         let (mut expected, mut found, mut reused) = (start.clone(), start.clone(), start);
         gemm_plain(a, b, accumulate, &mut expected);
@@ -407,8 +502,15 @@ mod tests {
         gemm_packed(a, &packed, accumulate, &mut reused, &mut scratch);
         let bound = 3e-7 * (k as f32 + 4.0);
         for i in 0..m * n {
-            let error = (expected[i] - found[i]).abs().max((expected[i] - reused[i]).abs());
-            assert!(error <= bound, "[{m}, {k}] x [{k}, {n}] at {i}: {} {}", expected[i], found[i]);
+            let error = (expected[i] - found[i])
+                .abs()
+                .max((expected[i] - reused[i]).abs());
+            assert!(
+                error <= bound,
+                "[{m}, {k}] x [{k}, {n}] at {i}: {} {}",
+                expected[i],
+                found[i]
+            );
         }
     }
 
@@ -435,7 +537,13 @@ mod tests {
         let mut scratch = Scratch::default();
         let (a, b) = (wave(64 * 64, 0.3), wave(64 * 64, 0.9));
         let mut c = vec![0.0; 64 * 64];
-        gemm_f32(Mat::new(&a, 64, 64), Mat::new(&b, 64, 64), false, &mut c, &mut scratch);
+        gemm_f32(
+            Mat::new(&a, 64, 64),
+            Mat::new(&b, 64, 64),
+            false,
+            &mut c,
+            &mut scratch,
+        );
         let (mut used, mut fresh) = (vec![0.0; 5 * 37], vec![0.0; 5 * 37]);
         let (a, b) = (Mat::new(&a[..5 * 7], 5, 7), Mat::new(&b[..7 * 37], 7, 37));
         gemm_f32(a, b, false, &mut used, &mut scratch);
@@ -447,6 +555,12 @@ mod tests {
     #[should_panic(expected = "product [2, 3] x [4, 5]")]
     fn shapes_that_do_not_meet_panic_with_both() {
         let (a, b) = (vec![0.0; 6], vec![0.0; 20]);
-        gemm_f32(Mat::new(&a, 2, 3), Mat::new(&b, 4, 5), false, &mut [0.0; 10], &mut Scratch::default());
+        gemm_f32(
+            Mat::new(&a, 2, 3),
+            Mat::new(&b, 4, 5),
+            false,
+            &mut [0.0; 10],
+            &mut Scratch::default(),
+        );
     }
 }

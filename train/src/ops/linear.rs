@@ -21,7 +21,11 @@ impl<R: Real> Tape<R> {
     pub fn linear(&mut self, params: &Params<R>, x: Var, weight: ParamId, bias: ParamId) -> Var {
         let (n_out, n_in) = matrix_shape(params, weight);
         let mut shape = self.shape(x).to_vec();
-        assert_eq!(shape.last(), Some(&n_in), "linear: width of {shape:?} and of the weight");
+        assert_eq!(
+            shape.last(),
+            Some(&n_in),
+            "linear: width of {shape:?} and of the weight"
+        );
         let rows = self.value(x).len() / n_in;
         let mut out = self.pool.take(rows * n_out);
         fill_rows(&mut out, params.values(bias));
@@ -42,7 +46,12 @@ impl<R: Real> Backward<R> for Linear {
         add_column_sums(&grad.data, pass.grads.add_to(self.bias));
         let opened = pass.tape.open_grad(self.x);
         let (x, products) = pass.tape.value_and_products(self.x);
-        products.gemm(dy.t(), Mat::new(x, rows, n_in), true, pass.grads.add_to(self.weight));
+        products.gemm(
+            dy.t(),
+            Mat::new(x, rows, n_in),
+            true,
+            pass.grads.add_to(self.weight),
+        );
         if let Some((mut dx, fresh)) = opened {
             let w = Mat::new(pass.params.values(self.weight), n_out, n_in);
             products.gemm(dy, w, !fresh, &mut dx);
@@ -54,7 +63,10 @@ impl<R: Real> Backward<R> for Linear {
 /// Rows and columns of a weight.
 pub(super) fn matrix_shape<R: Real>(params: &Params<R>, weight: ParamId) -> (usize, usize) {
     let &[rows, cols] = params.shape(weight) else {
-        panic!("weight: expected two dimensions, found {:?}", params.shape(weight))
+        panic!(
+            "weight: expected two dimensions, found {:?}",
+            params.shape(weight)
+        )
     };
     (rows, cols)
 }

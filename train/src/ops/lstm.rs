@@ -122,8 +122,18 @@ impl<R: Real> Tape<R> {
     }
 
     /// Bias and input projection of all steps.
-    fn project_inputs(&mut self, params: &Params<R>, x: Var, layer: LstmParams, sizes: Sizes, gates: &mut [R]) {
-        let biases = params.values(layer.bias_ih).iter().zip(params.values(layer.bias_hh));
+    fn project_inputs(
+        &mut self,
+        params: &Params<R>,
+        x: Var,
+        layer: LstmParams,
+        sizes: Sizes,
+        gates: &mut [R],
+    ) {
+        let biases = params
+            .values(layer.bias_ih)
+            .iter()
+            .zip(params.values(layer.bias_hh));
         let bias: Vec<R> = biases.map(|(&a, &b)| a + b).collect();
         fill_rows(gates, &bias);
         let weight = Mat::new(params.values(layer.weight_ih), bias.len(), sizes.n_in).t();
@@ -210,7 +220,9 @@ impl Lstm {
     }
 
     fn input_gradient<R: Real>(&self, node: &Node<R>, pass: &mut Pass<'_, R>) {
-        let Some((mut dx, fresh)) = pass.tape.open_grad(self.x) else { return };
+        let Some((mut dx, fresh)) = pass.tape.open_grad(self.x) else {
+            return;
+        };
         let width = 4 * self.sizes.n_hidden;
         let dz = Mat::new(&node.saved[GATES], self.sizes.rows(), width);
         let weight = Mat::new(pass.params.values(self.params.weight_ih), width, self.sizes.n_in);
@@ -251,7 +263,10 @@ mod tests {
         };
         let mut state = (x, x);
         if with_state {
-            state = (layout.declare("h0", &[B, H], all), layout.declare("c0", &[B, H], all));
+            state = (
+                layout.declare("h0", &[B, H], all),
+                layout.declare("c0", &[B, H], all),
+            );
         }
         Setup {
             layout: Arc::new(layout),
@@ -283,8 +298,8 @@ mod tests {
             let s = setup(with_state);
             let check = check_gradients(&s.layout, 2, Mode::default(), |tape, params| {
                 let x = tape.param(params, s.x);
-                let state = with_state
-                    .then(|| (tape.param(params, s.state.0), tape.param(params, s.state.1)));
+                let state =
+                    with_state.then(|| (tape.param(params, s.state.0), tape.param(params, s.state.1)));
                 let y = tape.lstm(params, x, s.layer, state);
                 let y = tape.take_last(y);
                 tape.weighted_sum(y, &weights(B * H))

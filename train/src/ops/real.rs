@@ -45,7 +45,13 @@ pub trait Real:
     fn abs(self) -> Self;
 
     /// `C (+)= A · B`, `C` row-major.
-    fn gemm(a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool, c: &mut [Self], scratch: &mut Self::Scratch);
+    fn gemm(
+        a: Mat<'_, Self>,
+        b: Mat<'_, Self>,
+        accumulate: bool,
+        c: &mut [Self],
+        scratch: &mut Self::Scratch,
+    );
     /// Prepares `b` for [`Real::gemm_packed`].
     fn pack(b: Mat<'_, Self>, packed: &mut Self::Packed);
     /// `C (+)= A · B` with a prepared `B`.
@@ -112,7 +118,13 @@ impl Real for f32 {
         self.abs()
     }
 
-    fn gemm(a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool, c: &mut [Self], scratch: &mut gemm::Scratch) {
+    fn gemm(
+        a: Mat<'_, Self>,
+        b: Mat<'_, Self>,
+        accumulate: bool,
+        c: &mut [Self],
+        scratch: &mut gemm::Scratch,
+    ) {
         gemm::gemm_f32(a, b, accumulate, c, scratch);
     }
 
@@ -220,11 +232,11 @@ impl Real for f64 {
     }
 
     fn sigmoid(x: &mut [Self]) {
-        x.iter_mut().for_each(|x| *x = elementwise::Scalar::sigmoid(*x));
+        x.iter_mut().for_each(|x| *x = elementwise::Lane::sigmoid(*x));
     }
 
     fn tanh(x: &mut [Self]) {
-        x.iter_mut().for_each(|x| *x = elementwise::Scalar::tanh(*x));
+        x.iter_mut().for_each(|x| *x = elementwise::Lane::tanh(*x));
     }
 
     fn round_bf16(x: &[Self], out: &mut [Self]) {
@@ -241,7 +253,13 @@ impl Real for f64 {
         h: &mut [Self],
         n_hidden: usize,
     ) {
-        elementwise::cell_forward_rows(gates, c_prev, c, tanh_c, h, n_hidden);
+        for (at, &c_prev) in c_prev.iter().enumerate() {
+            let place = |j| at / n_hidden * 4 * n_hidden + j * n_hidden + at % n_hidden;
+            let z = std::array::from_fn(|j| gates[place(j)]);
+            let (a, state) = elementwise::cell_forward(z, c_prev);
+            a.into_iter().enumerate().for_each(|(j, a)| gates[place(j)] = a);
+            [c[at], tanh_c[at], h[at]] = state;
+        }
     }
 
     fn lstm_cell_backward(
@@ -252,6 +270,14 @@ impl Real for f64 {
         dc: &mut [Self],
         n_hidden: usize,
     ) {
-        elementwise::cell_backward_rows(gates, c_prev, tanh_c, dh, dc, n_hidden);
+        for (at, &c_prev) in c_prev.iter().enumerate() {
+            let place = |j| at / n_hidden * 4 * n_hidden + j * n_hidden + at % n_hidden;
+            let a = std::array::from_fn(|j| gates[place(j)]);
+            let (dz, carry) = elementwise::cell_backward(a, c_prev, tanh_c[at], dh[at], dc[at]);
+            dz.into_iter()
+                .enumerate()
+                .for_each(|(j, dz)| gates[place(j)] = dz);
+            dc[at] = carry;
+        }
     }
 }

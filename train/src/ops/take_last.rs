@@ -15,7 +15,10 @@ impl<R: Real> Tape<R> {
     /// When `x` has another rank or no steps.
     pub fn take_last(&mut self, x: Var) -> Var {
         let &[steps, batch, width] = self.shape(x) else {
-            panic!("take_last: expected [steps, batch, width], found {:?}", self.shape(x))
+            panic!(
+                "take_last: expected [steps, batch, width], found {:?}",
+                self.shape(x)
+            )
         };
         assert!(steps > 0, "take_last: no steps");
         let mut out = self.pool.take(batch * width);

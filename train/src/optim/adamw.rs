@@ -62,7 +62,11 @@ impl AdamW {
     /// # Panics
     /// When `gradients` has another length than the parameters.
     pub fn update(&mut self, params: &mut Params<f32>, gradients: &[f32], lr: f64, beta1: Option<f64>) {
-        assert_eq!(gradients.len(), params.data().len(), "gradients of the parameters");
+        assert_eq!(
+            gradients.len(),
+            params.data().len(),
+            "gradients of the parameters"
+        );
         self.step += 1;
         let beta1 = beta1.unwrap_or(self.config.beta1);
         let t = self.step as f64;
@@ -78,7 +82,11 @@ impl AdamW {
         let layout = std::sync::Arc::clone(params.layout());
         for spec in layout.specs() {
             let decays = self.config.decay_vectors || !spec.is_vector();
-            let decay = if decays { lr * self.config.weight_decay } else { 0.0 };
+            let decay = if decays {
+                lr * self.config.weight_decay
+            } else {
+                0.0
+            };
             let rates = Rates {
                 keep: (1.0 - decay) as f32,
                 ..rates

@@ -214,7 +214,9 @@ impl<R: Real> Tape<R> {
 
     /// Adds `values` to the gradient of `v`.
     pub(crate) fn add_grad(&mut self, v: Var, values: impl Iterator<Item = R>) {
-        let Some((mut grad, fresh)) = self.open_grad(v) else { return };
+        let Some((mut grad, fresh)) = self.open_grad(v) else {
+            return;
+        };
         for (grad, x) in grad.iter_mut().zip(values) {
             *grad = if fresh { x } else { *grad + x };
         }

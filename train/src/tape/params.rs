@@ -264,7 +264,9 @@ impl<R: Real> Gradients<R> {
     /// Names of the parameters that received no gradient: declared, but not part of the loss.
     pub fn untouched(&self) -> impl Iterator<Item = &str> {
         let specs = self.layout.specs().iter().zip(&self.touched);
-        specs.filter(|(_, touched)| !**touched).map(|(s, _)| s.name.as_str())
+        specs
+            .filter(|(_, touched)| !**touched)
+            .map(|(s, _)| s.name.as_str())
     }
 }
 
@@ -296,7 +298,10 @@ mod tests {
         let (layout, a, _) = two();
         let mut longer = (*layout).clone();
         longer.declare("c", &[5], Init::Uniform(1.0));
-        let (p, q) = (Params::<f32>::init(&layout, 7), Params::<f32>::init(&Arc::new(longer), 7));
+        let (p, q) = (
+            Params::<f32>::init(&layout, 7),
+            Params::<f32>::init(&Arc::new(longer), 7),
+        );
         assert_eq!(p.values(a), q.values(a));
     }
 
