@@ -11,7 +11,7 @@ use core::fmt;
 pub enum OpenError {
     /// The file could not be read or mapped (std only); the text is the operating system's.
     Io(String),
-    /// The file is shorter than its own header says.
+    /// The file is shorter than its header length or its tensors say.
     Truncated {
         /// Bytes the file must have.
         expected: u64,
@@ -25,7 +25,7 @@ pub enum OpenError {
         /// Bytes the file has.
         found: u64,
     },
-    /// The header length is zero, above the cap, or beyond the file.
+    /// The header length is too small for any JSON object, or above the cap.
     HeaderLength {
         /// Largest accepted length.
         limit: u64,
@@ -64,12 +64,21 @@ pub enum OpenError {
     TensorSize {
         /// Tensor name.
         tensor: String,
-        /// Bytes that shape and type need.
+        /// Bytes that shape and type need; `u64::MAX` for more than fit.
         expected: u64,
         /// Bytes the offsets give.
         found: u64,
     },
-    /// A tensor has a type the core does not read.
+    /// A tensor has more dimensions than the cap.
+    TensorRank {
+        /// Tensor name.
+        tensor: String,
+        /// Largest accepted number of dimensions.
+        limit: usize,
+        /// Number found.
+        found: usize,
+    },
+    /// A tensor has a type the core does not read, or another one than the network needs.
     TensorType {
         /// Tensor name.
         tensor: String,
@@ -116,6 +125,8 @@ pub enum OpenError {
         /// Input name.
         input: String,
     },
+    /// The header does not begin with the content hash.
+    HashPlace,
     /// The content hash does not match: the file was changed or damaged.
     Hash {
         /// Hash the file states.
@@ -155,7 +166,7 @@ impl fmt::Display for OpenError {
             Self::HeaderLength { limit, found } => {
                 write!(
                     f,
-                    "header length: expected 2 to {limit} bytes inside the file, found {found}"
+                    "header length: expected 2 to {limit} bytes, found {found}"
                 )
             }
             Self::HeaderJson(text) => write!(f, "header is not safetensors JSON: {text}"),
@@ -182,6 +193,13 @@ impl fmt::Display for OpenError {
                     f,
                     "tensor `{tensor}`: shape and type need {expected} bytes, offsets give {found}"
                 )
+            }
+            Self::TensorRank {
+                tensor,
+                limit,
+                found,
+            } => {
+                write!(f, "tensor `{tensor}`: expected up to {limit} dimensions, found {found}")
             }
             Self::TensorType {
                 tensor,
@@ -217,6 +235,9 @@ impl fmt::Display for OpenError {
                 f,
                 "input `{input}` has no scaler: a bundle must carry the statistics its inputs were scaled with"
             ),
+            Self::HashPlace => f.write_str(
+                "header must begin with `{\"__metadata__\":{\"tickfuse_sha256\":\"` and 64 lower-case hex digits",
+            ),
             Self::Hash { expected, found } => {
                 write!(
                     f,
@@ -236,6 +257,62 @@ impl fmt::Display for OpenError {
 }
 
 impl core::error::Error for OpenError {}
+
+/// Why a model file was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The values of a tensor are not as many as its shape says.
+    ShapeSize {
+        /// Tensor name.
+        tensor: String,
+        /// Bytes that shape and type need; `u64::MAX` for more than fit.
+        expected: u64,
+        /// Bytes of the values.
+        found: u64,
+    },
+    /// A weight is not a whole number of 64-byte lines, so that the next tensor would not start on one.
+    NotWholeLines {
+        /// Tensor name.
+        tensor: String,
+        /// Its bytes.
+        found: u64,
+    },
+    /// The reader would refuse the file.
+    Refused(OpenError),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShapeSize {
+                tensor,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "tensor `{tensor}`: shape and type need {expected} bytes, the values have {found}"
+                )
+            }
+            Self::NotWholeLines { tensor, found } => {
+                write!(
+                    f,
+                    "tensor `{tensor}`: expected a multiple of 64 bytes (packed panels), found {found}"
+                )
+            }
+            Self::Refused(e) => write!(f, "the model file would be refused: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for WriteError {}
+
+impl From<OpenError> for WriteError {
+    fn from(e: OpenError) -> Self {
+        Self::Refused(e)
+    }
+}
 
 /// Why a window was not answered. Nothing was written to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,7 +398,7 @@ pub enum FeatureError {
         /// Time of this bar, ns.
         found_ns: i64,
     },
-    /// A field of a bar is NaN, infinite, or a price is not positive, or volume is negative.
+    /// A field of a bar is NaN, infinite or out of range, or open and close do not lie between low and high.
     Bar {
         /// Field name.
         field: &'static str,
@@ -352,7 +429,8 @@ impl fmt::Display for FeatureError {
             Self::Bar { field } => {
                 write!(
                     f,
-                    "bar field `{field}`: expected finite, prices positive, volume not negative"
+                    "bar field `{field}`: expected prices from 1e-100 to 1e100 \
+                     with low <= open, close <= high, and volume from 0 to 1e100"
                 )
             }
         }

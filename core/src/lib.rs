@@ -12,3 +12,15 @@ extern crate std;
 pub mod bundle;
 pub mod error;
 pub mod features;
+pub mod kernels;
+mod layers;
+mod model;
+pub mod nets;
+pub mod plain;
+mod session;
+pub mod simd;
+
+pub use model::{Model, OpenOptions};
+pub use nets::write_model;
+pub use session::{Flags, Sample, Session};
+pub use simd::Level;

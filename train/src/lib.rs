@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod data;
 pub mod fit;
 pub mod losses;
 pub mod metrics;

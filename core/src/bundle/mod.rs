@@ -1,8 +1,32 @@
 //! The model file: a strict safetensors subset that is used as it lies in memory.
+//!
+//! Reading: [`Storage`] holds the bytes, `header` says where the tensors lie, [`Bundle`] checks every rule and
+//! hands out [`View`]s. Writing: [`write()`], which returns only what the reader accepts. The rules are normative in
+//! `core/docs/format.md`.
 
+mod document;
+mod dtype;
+mod file;
+mod hash;
+mod header;
+mod json;
+mod panels;
 mod schema;
+mod storage;
+mod view;
+mod write;
 
+pub use dtype::{Dtype, Element};
+pub use file::{Bundle, Golden, OpenOptions, TensorReader};
+pub use header::{GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorInfo};
+pub use panels::{
+    n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
+    unpack_dense, unpack_gates, unpair,
+};
 pub use schema::{
     Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
     Scaler, Schema, Target,
 };
+pub use storage::{ALIGNMENT, AlignedBytes, Storage};
+pub use view::View;
+pub use write::{Tensor, write};

@@ -113,7 +113,7 @@ pub struct Input {
     pub missing: Missing,
 }
 
-/// Affine scaling `z = (x - center) / scale` in f64, rounded once to f32.
+/// Affine scaling `z = (x - center) * (1 / scale)` in f64, rounded once to f32.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaler {
@@ -341,4 +341,77 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::tests::TINY;
+    use super::*;
+
+    fn refused(edit: impl Fn(&mut Schema)) -> String {
+        let mut schema = Schema::from_json(TINY).unwrap();
+        edit(&mut schema);
+        match schema.validate() {
+            Err(OpenError::Schema(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn net(edit: impl Fn(&mut LstmConfig)) -> String {
+        refused(|s| {
+            let Net::Lstm(config) = &mut s.net;
+            edit(config);
+        })
+    }
+
+    #[test]
+    fn sizes_of_the_net_keep_their_limits() {
+        assert_eq!(
+            net(|n| n.lookback = 0),
+            "net.lookback: expected 1 to 65536, found 0"
+        );
+        assert_eq!(
+            net(|n| n.lookback = MAX_LOOKBACK + 1),
+            "net.lookback: expected 1 to 65536, found 65537"
+        );
+        assert!(net(|n| n.n_hidden = MAX_WIDTH + 1).starts_with("net.n_hidden"));
+        assert!(net(|n| n.n_layers = 5).starts_with("net.n_layers"));
+        assert!(net(|n| n.head.clear()).starts_with("net.head length"));
+        assert!(net(|n| n.head[0].n_out = 0).starts_with("net.head[0].n_out"));
+    }
+
+    #[test]
+    fn labels_must_be_as_many_as_the_head_has_columns() {
+        let text = net(|n| n.head[0].n_out = 2);
+        assert_eq!(text, "outputs: expected labels for the head's 2 columns, found 1");
+    }
+
+    #[test]
+    fn names_must_be_distinct_and_not_empty() {
+        assert!(refused(|s| s.inputs[1].name = "a".into()).starts_with("inputs: "));
+        assert!(refused(|s| s.inputs[1].name.clear()).starts_with("inputs: "));
+        assert!(refused(|s| s.outputs[0].name.clear()).starts_with("outputs: "));
+        assert!(refused(|s| s.outputs[0].labels[0].clear()).starts_with("outputs.p_up.labels: "));
+        assert!(refused(|s| s.inputs.clear()).starts_with("inputs: "));
+    }
+
+    #[test]
+    fn a_softmax_of_one_column_and_a_tolerance_of_zero_are_refused() {
+        assert!(refused(|s| s.outputs[0].kind = OutputKind::Softmax).contains("two or more"));
+        for tolerance in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(refused(|s| s.golden_tolerance = tolerance).starts_with("golden_tolerance"));
+        }
+    }
+
+    #[test]
+    fn output_columns_are_named_by_group_and_label() {
+        let mut schema = Schema::from_json(TINY).unwrap();
+        assert_eq!(schema.output_names(), ["p_up"]);
+        schema.outputs[0].labels.push("down".into());
+        assert_eq!(schema.output_names(), ["p_up.up", "p_up.down"]);
+        assert_eq!(
+            (schema.n_features(), schema.n_outputs(), schema.lookback()),
+            (2, 2, 3)
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Where batches come from, and the order in which windows are seen.
 
+use crate::data::window::Batches;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -15,6 +16,16 @@ pub trait BatchSource: Sync {
     /// Whether there are no windows.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl BatchSource for Batches {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
+        self.fill(indices, x, y);
     }
 }
 

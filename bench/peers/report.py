@@ -1,0 +1,131 @@
+"""The machine in words, the Markdown tables, the ratios."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+
+LEVELS = (  # highest first; the flags each level needs
+    ("Avx512Bf16", {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"}),
+    ("Avx512", {"avx512f", "avx512bw", "avx512vl", "avx512dq"}),
+    ("Avx2", {"avx2", "fma"}),
+)
+
+
+def machine(cpu: int) -> dict:
+    """Processor, level its flags allow, kernel, load before the run, versions of all engines."""
+    facts = _cpuinfo()
+    flags = set(facts.get("flags", "").split())
+    return {
+        "cpu": facts.get("model name", platform.processor()),
+        "level": next((name for name, needed in LEVELS if needed <= flags), "Portable"),
+        "n_cpus": os.cpu_count(),
+        "pinned_to": cpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "onnx", "numpy")},
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def column(engine: object) -> str:
+    """Heading of an engine, such as `OpenVINO bf16`."""
+    return f"{engine.name} {engine.precision}"
+
+
+def summary(rounds: list[dict]) -> dict:
+    """Medians over rounds of each percentile, in microseconds, beside the rounds themselves."""
+    us = {p: round(median(r[p] for r in rounds) / 1e3, 3) for p in ("p50", "p99")}
+    return {"p50_us": us["p50"], "p99_us": us["p99"], "rounds_ns": rounds}
+
+
+def ratios(engines: dict[str, dict]) -> list[dict]:
+    """Each Tickfuse column against the best peer of its precision and against the best of all, by p50."""
+    peers = {name: e for name, e in engines.items() if not name.startswith("Tickfuse")}
+    found = []
+    for name, own in ((n, e) for n, e in engines.items() if n.startswith("Tickfuse")):
+        same = {n: e for n, e in peers.items() if n.split()[-1] == name.split()[-1]}
+        for rival in sorted({_fastest(group) for group in (same, peers) if group}):
+            found.append(_ratio(name, own, rival, peers[rival]))
+    return found
+
+
+def _fastest(engines: dict[str, dict]) -> str:
+    return min(engines, key=lambda name: engines[name]["p50_us"])
+
+
+def _ratio(name: str, own: dict, rival: str, other: dict) -> dict:
+    by_round = [b["p50"] / a["p50"] for a, b in zip(own["rounds_ns"], other["rounds_ns"], strict=True)]
+    return {
+        "engine": name,
+        "against": rival,
+        "p50": round(other["p50_us"] / own["p50_us"], 2),
+        "p99": round(other["p99_us"] / own["p99_us"], 2),
+        "p50_by_round": [round(min(by_round), 2), round(max(by_round), 2)],
+    }
+
+
+def markdown(document: dict) -> str:
+    """The whole result as people read it."""
+    m = document["machine"]
+    versions = ", ".join(f"{name} {v}" for name, v in m["versions"].items() if v)
+    lines = [
+        f"{m['cpu']}, level {m['level']}, {m['n_cpus']} CPUs, pinned to CPU {m['pinned_to']}, load before {m['load_before']}; "
+        f"{versions}, Python {m['python']}.",
+        f"Batch 1, one thread, whole window in memory; medians over {document['rounds']} alternating rounds; p50 / p99 in us.",
+        "",
+        *_latency_table(document["cases"]),
+        "",
+        *_deviation_table(document["cases"]),
+        "",
+        *_ratio_table(document["cases"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latency_table(cases: list[dict]) -> list[str]:
+    names = list(dict.fromkeys(name for case in cases for name in case["engines"]))
+    rows = [[case["id"], case["shape"], *(_cell(case["engines"].get(n)) for n in names)] for case in cases]
+    return _table(["net", "shape", *names], rows)
+
+
+def _cell(engine: dict | None) -> str:
+    return f"{engine['p50_us']:.1f} / {engine['p99_us']:.1f}" if engine else "-"
+
+
+def _deviation_table(cases: list[dict]) -> list[str]:
+    rows = [
+        [case["id"], name, f"{e['deviation']:.1e}", f"{e['allowed']:.1e}", e.get("level", ""), e.get("hash", "")]
+        for case in cases
+        for name, e in case["engines"].items()
+    ]
+    return _table(["net", "engine", "largest deviation from the golden", "allowed", "level", "bundle"], rows)
+
+
+def _ratio_table(cases: list[dict]) -> list[str]:
+    rows = [
+        [case["id"], r["engine"], r["against"], f"{r['p50']:.2f}x", f"{r['p99']:.2f}x", "{:.2f} to {:.2f}".format(*r["p50_by_round"])]
+        for case in cases
+        for r in case["ratios"]
+    ]
+    return _table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]

@@ -1,0 +1,169 @@
+"""The same nets in Tickfuse, PyTorch, ONNX Runtime and OpenVINO: agreement first, then latency, in turn on one core.
+
+    bench/peers/run.sh [--no-venv] [--tickfuse target/release/tickfuse] [--rounds 5] [--cpu K] [--peers-only]
+
+An engine that misses a golden answer stops the run before anything is timed. Writes a Markdown table and a JSON file
+to bench/out/. How to read them: bench/README.md.
+"""
+
+import argparse
+import gc
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from cases import Case, all_cases, empty_case
+from engines import Engine, open_engines
+from report import column, machine, markdown, ratios, summary
+from tickfuse_program import ProgramError, Tickfuse
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "bench" / "out"
+MIN_CALLS = 2000
+
+
+def main() -> int:
+    args = _arguments()
+    _pin(args.cpu)
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    work = OUT / "peers"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        document = _compare(args, work)
+    except ProgramError as error:
+        print(f"peers: {error}", file=sys.stderr)
+        return 2
+    _write(document)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tickfuse", type=Path, default=ROOT / "target/release/tickfuse", help="the program")
+    parser.add_argument("--peers-only", action="store_true", help="leave Tickfuse out")
+    parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="core for everything timed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--n", type=int, default=20_000, help="calls per engine and round")
+    parser.add_argument("--warmup", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=4.0, help="a peer's calls per round end here, after 2000 at least")
+    return parser.parse_args()
+
+
+def _pin(cpu: int) -> None:
+    """Pins every thread of this process; threads and programs started later inherit it."""
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {cpu})
+
+
+def _compare(args: argparse.Namespace, work: Path) -> dict:
+    about = machine(args.cpu)
+    cases = all_cases()
+    opened = [(case, _engines(case, args, work)) for case in cases]
+    opened.append((empty_case(cases[0]), _peers(empty_case(cases[0]), work, {"f32"})))
+    agreed = [(case, engines, [_agreement(case, e) for e in engines]) for case, engines in opened]
+    return {
+        "machine": about,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "mode": "window",
+        "rounds": args.rounds,
+        "calls": {"n": args.n, "warmup": args.warmup, "seconds": args.seconds},
+        "cases": [_measure(case, engines, facts, args) for case, engines, facts in agreed],
+    }
+
+
+def _engines(case: Case, args: argparse.Namespace, work: Path) -> list:
+    own = [] if args.peers_only else [Tickfuse(args.tickfuse, p, case.folder, work) for p in ("f32", "bf16")]
+    return own + _peers(case, work, {"f32", "bf16"})
+
+
+def _peers(case: Case, work: Path, precisions: set[str]) -> list[Engine]:
+    opened = open_engines(case.module, case.windows, work, case.id.lower())
+    return [engine for engine in opened if engine.precision in precisions]
+
+
+def _agreement(case: Case, engine: Engine | Tickfuse) -> dict:
+    """Largest deviation over all golden windows; raises where it is beyond what the precision allows."""
+    own_bf16 = engine.precision == "bf16" and isinstance(engine, Tickfuse)
+    expected = case.expected["bf16" if own_bf16 else "f32"]
+    found = float(np.max(np.abs(engine.answers(case.windows) - expected)))
+    allowed = _allowed(case, engine.precision, own_bf16)
+    if not found <= allowed:
+        raise ProgramError(f"{case.id}, {column(engine)}: expected a deviation up to {allowed:g}, found {found:g}")
+    return {"deviation": found, "allowed": allowed}
+
+
+def _allowed(case: Case, precision: str, own_bf16: bool) -> float:
+    """f32: the fixture's tolerance. Tickfuse bf16: against rounded weights. A peer's bf16 rounds where it likes: against
+    float64, twice what rounding weights and products costs."""
+    if precision == "f32":
+        return case.tolerance["f32"]
+    products = case.tolerance["bf16_products"]
+    return products if own_bf16 else 2.0 * (products + case.tolerance["bf16_to_f64"])
+
+
+def _measure(case: Case, engines: list, facts: list[dict], args: argparse.Namespace) -> dict:
+    rounds = {column(engine): [] for engine in engines}
+    for turn in range(args.rounds):
+        shift = turn % len(engines)
+        for engine in engines[shift:] + engines[:shift]:
+            rounds[column(engine)].append(_time(case, engine, args))
+        print(f"{case.id}: round {turn + 1} of {args.rounds}", file=sys.stderr)
+    measured = {column(e): f | _identity(rounds[column(e)]) for e, f in zip(engines, facts, strict=True)}
+    return {
+        "id": case.id,
+        "shape": case.shape,
+        "weights_sha256": case.weights_sha256,
+        "engines": measured,
+        "ratios": ratios(measured),
+    }
+
+
+def _identity(rounds: list[dict]) -> dict:
+    """Percentiles, and where the engine names them the level and the hash of its file."""
+    named = {key: rounds[0][key] for key in ("level", "hash") if key in rounds[0]}
+    return named | summary([{key: r[key] for key in ("p50", "p99", "max", "n")} for r in rounds])
+
+
+def _time(case: Case, engine: Engine | Tickfuse, args: argparse.Namespace) -> dict:
+    if isinstance(engine, Tickfuse):
+        document = engine.latency(args.n, args.warmup, args.cpu)
+        return document["latency_ns"] | {"n": args.n, "level": document["level"], "hash": document["hash"]}
+    engine.load(case.windows[:1])
+    return _time_calls(engine.call, args)
+
+
+def _time_calls(call, args: argparse.Namespace) -> dict:
+    """Percentiles in ns of single calls, the clock read around each, garbage collection off."""
+    clock = time.perf_counter_ns
+    for _ in range(args.warmup):
+        call()
+    taken = []
+    gc.collect()
+    gc.disable()
+    end = clock() + int(args.seconds * 1e9)
+    while len(taken) < args.n and (len(taken) < MIN_CALLS or clock() < end):
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    gc.enable()
+    p50, p99 = np.percentile(taken, [50, 99], method="inverted_cdf")
+    return {"p50": int(p50), "p99": int(p99), "max": max(taken), "n": len(taken)}
+
+
+def _write(document: dict) -> None:
+    text = markdown(document)
+    stem = OUT / f"peers-{document['made'].replace(':', '').replace('+0000', 'Z')}"
+    Path(f"{stem}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    Path(f"{stem}.md").write_text(text, encoding="utf-8")
+    print(text)
+    print(f"written: {stem}.json, {stem}.md", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

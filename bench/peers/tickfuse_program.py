@@ -1,0 +1,61 @@
+"""Tickfuse through its own program: `import torch`, `predict`, `latency`, as anyone would call them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+
+class ProgramError(Exception):
+    """The program is missing, failed, or answered something unexpected."""
+
+
+class Tickfuse:
+    """One net as a bundle of one precision."""
+
+    name = "Tickfuse"
+
+    def __init__(self, program: Path, precision: str, net: Path, folder: Path):
+        self.program = program
+        self.precision = precision
+        self.folder = folder
+        self.bundle = folder / f"{net.name}-{precision}.safetensors"
+        self.bundle.unlink(missing_ok=True)
+        source = ["--weights", net / "weights.safetensors", "--config", net / "net.toml"]
+        self._run("import", "torch", *source, "--out", self.bundle, "--precision", precision)
+
+    def answers(self, windows: np.ndarray) -> np.ndarray:
+        """Answers of all windows, `[n, n_outputs]`."""
+        inputs, outputs = self.folder / "windows.npy", self.folder / "answers.npz"
+        np.save(inputs, windows)
+        outputs.unlink(missing_ok=True)
+        self._run("predict", self.bundle, "--input", inputs, "--output", outputs)
+        arrays = dict(np.load(outputs))
+        y = arrays.get("output", next(iter(arrays.values())) if len(arrays) == 1 else None)
+        if y is None or y.size % len(windows):
+            found = {name: array.shape for name, array in arrays.items()}
+            raise ProgramError(f"{outputs}: expected `output` with {len(windows)} rows, found {found}")
+        return y.reshape(len(windows), -1).astype(np.float64)
+
+    def latency(self, n: int, warmup: int, cpu: int) -> dict:
+        """The document that `tickfuse latency --json` prints: whole windows, input in memory."""
+        options = ["--precision", self.precision, "--n", n, "--warmup", warmup, "--cpu", cpu, "--json"]
+        text = self._run("latency", self.bundle, *options)
+        try:
+            document = json.loads(text)
+            if document["mode"] == "window" and document["latency_ns"]["p50"] > 0:
+                return document
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise ProgramError(f"latency: expected JSON with mode `window` and latency_ns.p50, found {text[:300]!r}")
+
+    def _run(self, *words: object) -> str:
+        command = [str(self.program), *map(str, words)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ProgramError(f"{self.program}: {error}; build it with `cargo build --release`") from error
+        if done.returncode != 0:
+            raise ProgramError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")
+        return done.stdout

@@ -1,0 +1,86 @@
+//! The input projection of an LSTM layer: `out[r] = b + W x[r]` for all rows of all steps, gates in panels.
+//!
+//! Weights `[blocks, k, 4, 16]`: a block is sixteen units, and one pass over it yields their gates i, f, g, o. A tile
+//! of `TILE_ROWS` rows shares every weight it loads. Each output is one chain over k from the bias on, so the tile's
+//! height does not change a bit. Rows of x lie `stride` apart.
+
+use super::panel::Panel;
+use crate::simd::{Isa, Lane};
+
+/// Rows of activations `[n, stride]` of which the first `n_k` columns count; columns are f32, or pairs for bf16.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, X> {
+    pub(super) x: &'a [X],
+    pub(super) stride: usize,
+    pub(super) n_k: usize,
+}
+
+/// `out [n, blocks, 4, 16] = bias [blocks, 4, 16] + W x [n, n_k]`.
+#[inline(always)]
+pub(super) fn project<I: Isa, W: Panel<I>>(
+    isa: I,
+    weights: &[[W; 4]],
+    bias: &[[Lane; 4]],
+    rows: Rows<'_, W::X>,
+    out: &mut [[Lane; 4]],
+) {
+    let tile_out = bias.len() * I::TILE_ROWS;
+    for (x, out) in rows
+        .x
+        .chunks(rows.stride * I::TILE_ROWS)
+        .zip(out.chunks_mut(tile_out))
+    {
+        let n_rows = x.len() / rows.stride;
+        let rows = Rows { x, ..rows };
+        match n_rows {
+            6 => tile::<I, W, 6>(isa, weights, bias, rows, out),
+            5 => tile::<I, W, 5>(isa, weights, bias, rows, out),
+            4 => tile::<I, W, 4>(isa, weights, bias, rows, out),
+            3 => tile::<I, W, 3>(isa, weights, bias, rows, out),
+            2 => tile::<I, W, 2>(isa, weights, bias, rows, out),
+            _ => tile::<I, W, 1>(isa, weights, bias, rows, out),
+        }
+    }
+}
+
+/// All blocks of `R` rows.
+#[inline(always)]
+fn tile<I: Isa, W: Panel<I>, const R: usize>(
+    isa: I,
+    weights: &[[W; 4]],
+    bias: &[[Lane; 4]],
+    rows: Rows<'_, W::X>,
+    out: &mut [[Lane; 4]],
+) {
+    let n_blocks = bias.len();
+    for (block, (weights, bias)) in weights.chunks_exact(rows.n_k).zip(bias).enumerate() {
+        let start = core::array::from_fn(|gate| isa.load(&bias[gate]));
+        let sums = block_sums::<I, W, R>(isa, weights, rows, [start; R]);
+        for (row, sums) in sums.into_iter().enumerate() {
+            let to = &mut out[row * n_blocks + block];
+            for gate in 0..4 {
+                isa.store(sums[gate], &mut to[gate]);
+            }
+        }
+    }
+}
+
+/// One block of `R` rows: `acc[r] + W x[r]`, four gates each.
+#[inline(always)]
+pub(super) fn block_sums<I: Isa, W: Panel<I>, const R: usize>(
+    isa: I,
+    weights: &[[W; 4]],
+    rows: Rows<'_, W::X>,
+    mut acc: [[I::F; 4]; R],
+) -> [[I::F; 4]; R] {
+    let x: [&[W::X]; R] = core::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.n_k]);
+    for (k, w) in weights[..rows.n_k].iter().enumerate() {
+        for row in 0..R {
+            let b = W::splat(isa, &x[row][k]);
+            for gate in 0..4 {
+                acc[row][gate] = w[gate].mul_acc(isa, b, acc[row][gate]);
+            }
+        }
+    }
+    acc
+}

@@ -1,0 +1,199 @@
+//! The recurrence of an LSTM layer, the gates of all steps already projected.
+//!
+//! Per step, with `G = b + W x_t` given and gate order i, f, g, o:
+//!
+//! `S = R h` (a chain over k from zero), `[i f g o] = G + S`,
+//! `c = sigmoid(f) c + sigmoid(i) tanh(g)`, `h = sigmoid(o) tanh(c)`.
+//!
+//! `G` and `S` are two sums added once, so that either may be computed before the other without changing a bit: the
+//! whole window knows `G` first, an arriving row knows `S` first. One pass over `BLOCKS` blocks keeps all their gates
+//! in registers and ends in the cell; several windows at once share every weight loaded instead.
+
+use super::activation::{sigmoid, tanh};
+use super::gates::{Rows, block_sums};
+use super::panel::Panel;
+use crate::simd::{Isa, LANES, Lane};
+
+/// Most windows that advance side by side.
+pub(crate) const MAX_BATCH: usize = 6;
+
+/// What the recurrence of one layer works on; `n_batch` (1 to [`MAX_BATCH`]) windows side by side.
+pub(crate) struct Recurrence<'a> {
+    /// `[steps, n_batch, blocks, 4, 16]`: `b + W x`.
+    pub(crate) gates: &'a [[Lane; 4]],
+    /// `[n_batch, blocks, 16]`: cell state, updated.
+    pub(crate) c: &'a mut [Lane],
+    /// `[n_batch, blocks, 16]`: output state in f32, updated.
+    pub(crate) h: &'a mut [Lane],
+    /// `[steps, n_batch, blocks, 16]`: outputs of every step as the next layer reads them; empty if nobody does.
+    pub(crate) sequence: &'a mut [Lane],
+    /// `[n_batch, blocks, 16]`: scratch for the output state as the product reads it.
+    pub(crate) operand: &'a mut [Lane],
+    /// Windows.
+    pub(crate) n_batch: usize,
+}
+
+/// Runs all steps. `n_k` is the number of packed k of the recurrent weights (f32: H; bf16: H / 2 rounded up).
+#[inline(always)]
+pub(super) fn run<I: Isa, W: Panel<I>>(isa: I, weights: &[[W; 4]], n_k: usize, state: Recurrence<'_>)
+where
+    W::X: bytemuck::Pod,
+{
+    let Recurrence {
+        gates,
+        c,
+        h,
+        sequence,
+        operand,
+        n_batch,
+    } = state;
+    let lanes_per_step = h.len();
+    let keep = !sequence.is_empty();
+    encode(isa, size_of::<W::X>() > 4, h, operand);
+    for (t, gates) in gates.chunks_exact(lanes_per_step).enumerate() {
+        step::<I, W>(isa, weights, n_k, gates, operand, c, h, n_batch);
+        encode(isa, size_of::<W::X>() > 4, h, operand);
+        if keep {
+            sequence[t * lanes_per_step..][..lanes_per_step].copy_from_slice(operand);
+        }
+    }
+}
+
+/// Copies output states to where the product reads them, in pairs rounded to bf16 where the level multiplies those.
+#[inline(always)]
+pub(super) fn encode<I: Isa>(isa: I, pairs: bool, h: &[Lane], operand: &mut [Lane]) {
+    operand.copy_from_slice(h);
+    if I::ENCODES && pairs {
+        for pair in bytemuck::cast_slice_mut::<Lane, [f32; 2]>(operand) {
+            *pair = isa.encode_pair(*pair);
+        }
+    }
+}
+
+#[inline(always)]
+fn step<I: Isa, W: Panel<I>>(
+    isa: I,
+    weights: &[[W; 4]],
+    n_k: usize,
+    gates: &[[Lane; 4]],
+    operand: &[Lane],
+    c: &mut [Lane],
+    h: &mut [Lane],
+    n_batch: usize,
+) where
+    W::X: bytemuck::Pod,
+{
+    let x = bytemuck::cast_slice::<Lane, W::X>(operand);
+    let rows = Rows {
+        x,
+        stride: x.len() / n_batch,
+        n_k,
+    };
+    match if I::TILE_ROWS == 1 { 1 } else { n_batch } {
+        6 => windows::<I, W, 6>(isa, weights, gates, rows, c, h),
+        5 => windows::<I, W, 5>(isa, weights, gates, rows, c, h),
+        4 => windows::<I, W, 4>(isa, weights, gates, rows, c, h),
+        3 => windows::<I, W, 3>(isa, weights, gates, rows, c, h),
+        2 => windows::<I, W, 2>(isa, weights, gates, rows, c, h),
+        _ => {
+            let n_blocks = h.len() / n_batch;
+            let each = gates.chunks_exact(n_blocks).zip(rows.x.chunks_exact(rows.stride));
+            let states = c.chunks_exact_mut(n_blocks).zip(h.chunks_exact_mut(n_blocks));
+            for ((gates, x), (c, h)) in each.zip(states) {
+                one_window::<I, W>(isa, weights, n_k, gates, &x[..n_k], c, h);
+            }
+        }
+    }
+}
+
+/// `R` windows, one block at a time.
+#[inline(always)]
+fn windows<I: Isa, W: Panel<I>, const R: usize>(
+    isa: I,
+    weights: &[[W; 4]],
+    gates: &[[Lane; 4]],
+    rows: Rows<'_, W::X>,
+    c: &mut [Lane],
+    h: &mut [Lane],
+) {
+    let n_blocks = h.len() / R;
+    for (block, weights) in weights.chunks_exact(rows.n_k).enumerate() {
+        let zero = [[isa.splat(0.0); 4]; R];
+        let sums = block_sums::<I, W, R>(isa, weights, rows, zero);
+        for (window, sums) in sums.into_iter().enumerate() {
+            let at = window * n_blocks + block;
+            finish(isa, &gates[at], sums, &mut c[at], &mut h[at]);
+        }
+    }
+}
+
+/// All blocks of one window, `BLOCKS` at a time; a rest of one block would starve the multipliers, so the last two
+/// groups share what is left.
+#[inline(always)]
+fn one_window<I: Isa, W: Panel<I>>(
+    isa: I,
+    weights: &[[W; 4]],
+    n_k: usize,
+    gates: &[[Lane; 4]],
+    x: &[W::X],
+    c: &mut [Lane],
+    h: &mut [Lane],
+) {
+    let n_blocks = h.len();
+    let mut at = 0;
+    while at < n_blocks {
+        let left = n_blocks - at;
+        let take = if I::BLOCKS == 4 && left == 5 {
+            3
+        } else {
+            left.min(I::BLOCKS)
+        };
+        let w = &weights[at * n_k..][..take * n_k];
+        let (g, c, h) = (&gates[at..][..take], &mut c[at..][..take], &mut h[at..][..take]);
+        match take {
+            4 => group::<I, W, 4>(isa, w, n_k, g, x, c, h),
+            3 => group::<I, W, 3>(isa, w, n_k, g, x, c, h),
+            2 => group::<I, W, 2>(isa, w, n_k, g, x, c, h),
+            _ => group::<I, W, 1>(isa, w, n_k, g, x, c, h),
+        }
+        at += take;
+    }
+}
+
+/// `B` blocks of one window: `4 B` accumulators, then the cell.
+#[inline(always)]
+fn group<I: Isa, W: Panel<I>, const B: usize>(
+    isa: I,
+    weights: &[[W; 4]],
+    n_k: usize,
+    gates: &[[Lane; 4]],
+    x: &[W::X],
+    c: &mut [Lane],
+    h: &mut [Lane],
+) {
+    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights[b * n_k..][..n_k]);
+    let mut acc = [[isa.splat(0.0); 4]; B];
+    for (k, x) in x[..n_k].iter().enumerate() {
+        let x = W::splat(isa, x);
+        for b in 0..B {
+            for gate in 0..4 {
+                acc[b][gate] = blocks[b][k][gate].mul_acc(isa, x, acc[b][gate]);
+            }
+        }
+    }
+    for (b, acc) in acc.into_iter().enumerate() {
+        finish(isa, &gates[b], acc, &mut c[b], &mut h[b]);
+    }
+}
+
+/// Gates from both sums, then the cell of sixteen units.
+#[inline(always)]
+fn finish<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
+    let pre: [I::F; 4] = core::array::from_fn(|gate| isa.add(isa.load(&gates[gate]), sums[gate]));
+    let kept = isa.mul(sigmoid(isa, pre[1]), isa.load(c));
+    let next = isa.mul_acc(sigmoid(isa, pre[0]), tanh(isa, pre[2]), kept);
+    isa.store(next, c);
+    isa.store(isa.mul(sigmoid(isa, pre[3]), tanh(isa, next)), h);
+}
+
+const _: () = assert!(LANES.is_multiple_of(2), "pairs of k never straddle a lane");

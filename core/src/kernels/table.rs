@@ -1,0 +1,167 @@
+//! One table of functions per level; holding a table proves that the CPU runs its level.
+
+use super::gates::Rows;
+use super::{Affine, Recurrence, activation, dense, gates, lstm, rows};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512, Avx512Bf16};
+use crate::simd::{Lane, Level, PairLane, Portable};
+
+/// The pairs of a slice of lanes or floats.
+#[inline(always)]
+fn pairs(x: &[f32]) -> &[[f32; 2]] {
+    x.as_chunks().0
+}
+
+/// Declares the table, its methods, and one instance per level from one list of kernels.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident($isa:ident, $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
+        /// The kernels of one level.
+        pub struct Kernels {
+            level: Level,
+            $($name: unsafe fn($($ty),*) $(-> $ret)?,)*
+        }
+
+        impl Kernels {
+            $($(#[$doc])*
+            #[inline]
+            $vis fn $name(&self, $($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: a table leaves this module only through `for_level`, which checked the CPU.
+                unsafe { (self.$name)($($arg),*) }
+            })*
+        }
+
+        kernels!(@level PORTABLE, Level::Portable, Portable, inline,
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@level AVX2, Level::Avx2,
+            // SAFETY: a table leaves this module only through `for_level`, which checked the CPU.
+            unsafe { Avx2::assume() }, target_feature(enable = "avx2,fma,f16c"),
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@level AVX512, Level::Avx512,
+            // SAFETY: as above.
+            unsafe { Avx512::assume() },
+            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"),
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@level AVX512_BF16, Level::Avx512Bf16,
+            // SAFETY: as above.
+            unsafe { Avx512Bf16::assume() },
+            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"),
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+    };
+    (@level $table:ident, $level:expr, $token:expr, $feature:meta,
+        $(fn $name:ident($isa:ident, $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
+        static $table: Kernels = {
+            $(#[$feature]
+            unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
+                #[allow(unused_variables, reason = "scaling needs no vector primitives")]
+                let $isa = $token;
+                $body
+            })*
+            Kernels { level: $level, $($name,)* }
+        };
+    };
+}
+
+kernels! {
+    /// `out [n, blocks, 4, 16] = bias + W x [n, stride]`, f32 weights `[blocks, n_k, 4, 16]`.
+    pub(crate) fn project_f32(isa, weights: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        gates::project(isa, weights, bias, Rows { x, stride, n_k }, out);
+    }
+    /// The same with bf16 weights `[blocks, n_k / 2, 4, 16, 2]` and activations as they are.
+    pub(crate) fn project_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
+        gates::project(crate::simd::Isa::exact(isa), weights, bias, rows, out);
+    }
+    /// The same for activations that the recurrence below has encoded.
+    pub(crate) fn project_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
+        gates::project(isa, weights, bias, rows, out);
+    }
+    /// All steps of a layer's recurrence, f32 weights `[blocks, n_k, 4, 16]`.
+    pub(crate) fn recur_f32(isa, weights: &[[Lane; 4]], n_k: usize, state: Recurrence<'_>) {
+        lstm::run(isa, weights, n_k, state);
+    }
+    /// The same with bf16 weights.
+    pub(crate) fn recur_bf16(isa, weights: &[[PairLane; 4]], n_k: usize, state: Recurrence<'_>) {
+        lstm::run(isa, weights, n_k.div_ceil(2), state);
+    }
+    /// `out [panels, 16] = bias + W x [n_k]`, f32 weights `[panels, n_k, 16]`.
+    pub(crate) fn dense_f32(isa, weights: &[Lane], bias: &[Lane], x: &[f32], out: &mut [Lane]) {
+        dense::dense(isa, weights, bias, x, out);
+    }
+    /// The same with bf16 weights `[panels, n_k / 2, 16, 2]`; x of even length, activations as they are.
+    pub(crate) fn dense_bf16(isa, weights: &[PairLane], bias: &[Lane], x: &[f32], out: &mut [Lane]) {
+        dense::dense(crate::simd::Isa::exact(isa), weights, bias, pairs(x), out);
+    }
+    /// `out [n, stride] = (x [n, F] - center) * recip` in f64, rounded once; whether all of it is finite.
+    pub(crate) fn scale_f32(isa, x: &[f32], scalers: &[Affine], out: &mut [f32], stride: usize) -> bool {
+        rows::scale_rows(x, scalers, out, stride)
+    }
+    /// The same from f64.
+    pub(crate) fn scale_f64(isa, x: &[f64], scalers: &[Affine], out: &mut [f32], stride: usize) -> bool {
+        rows::scale_rows(x, scalers, out, stride)
+    }
+    /// `e^x` in place, within 2 ulp; NaN stays NaN.
+    pub fn exp(isa, x: &mut [f32]) {
+        activation::exp_slice(isa, x);
+    }
+    /// `1 / (1 + e^-x)` in place, within 2 ulp; NaN stays NaN.
+    pub fn sigmoid(isa, x: &mut [f32]) {
+        activation::sigmoid_slice(isa, x);
+    }
+    /// `tanh(x)` in place, within 2 ulp; NaN stays NaN.
+    pub fn tanh(isa, x: &mut [f32]) {
+        activation::tanh_slice(isa, x);
+    }
+    /// `x` where positive, else `e^x - 1`, in place, within 2 ulp; NaN stays NaN.
+    pub fn elu(isa, x: &mut [f32]) {
+        activation::elu_slice(isa, x);
+    }
+    /// `max(0, x)` in place; NaN stays NaN.
+    pub fn relu(isa, x: &mut [f32]) {
+        activation::relu_slice(isa, x);
+    }
+    /// Softmax over the slice in place; all NaN if one entry is.
+    pub fn softmax(isa, x: &mut [f32]) {
+        rows::softmax(isa, x);
+    }
+    /// Layer norm over the slice in place: biased variance, `eps` inside the root.
+    pub fn layer_norm(isa, x: &mut [f32], gain: &[f32], shift: &[f32], eps: f32) {
+        rows::layer_norm(isa, x, gain, shift, eps);
+    }
+}
+
+impl Kernels {
+    /// The table of a level, if this CPU runs it.
+    #[must_use]
+    pub fn for_level(level: Level) -> Option<&'static Self> {
+        let table = match level {
+            Level::Portable => &PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => &AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16 => &AVX512_BF16,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => return None,
+        };
+        level.is_available().then_some(table)
+    }
+
+    /// The level of this table.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+}
+
+impl core::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Kernels")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}

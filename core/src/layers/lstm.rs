@@ -1,0 +1,79 @@
+//! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
+
+use crate::bundle::View;
+use crate::kernels::{Kernels, Recurrence};
+use crate::simd::{Lane, PairLane};
+
+/// Packed weights `[blocks, n_in, 4, 16]` in either precision.
+pub(crate) enum GateWeights {
+    F32(View<[Lane; 4]>),
+    Bf16(View<[PairLane; 4]>),
+}
+
+/// `[i f g o] = W x + b + R h`.
+pub(crate) struct LstmLayer {
+    pub(crate) input: GateWeights,
+    pub(crate) recurrent: GateWeights,
+    pub(crate) bias: View<[Lane; 4]>,
+    pub(crate) n_in: usize,
+    pub(crate) n_hidden: usize,
+    /// Whether the input rows are another layer's outputs (which a level may have rounded to bf16 pairs).
+    pub(crate) stacked: bool,
+}
+
+/// Buffers of one layer's pass over `steps * n_batch` rows.
+pub(crate) struct LstmScratch<'a> {
+    /// `[steps, n_batch, blocks, 4, 16]`.
+    pub(crate) gates: &'a mut [[Lane; 4]],
+    /// `[n_batch, blocks, 16]`, zeroed here.
+    pub(crate) c: &'a mut [Lane],
+    /// The same; the last step's outputs afterwards.
+    pub(crate) h: &'a mut [Lane],
+    /// The same.
+    pub(crate) operand: &'a mut [Lane],
+}
+
+impl LstmLayer {
+    /// Blocks of sixteen units.
+    pub(crate) fn n_blocks(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// `gates = W x + b` for the rows of `x [rows, stride]`.
+    pub(crate) fn project(&self, kernels: &Kernels, x: &[f32], stride: usize, gates: &mut [[Lane; 4]]) {
+        match (&self.input, self.stacked) {
+            (GateWeights::F32(w), _) => kernels.project_f32(w, &self.bias, x, stride, self.n_in, gates),
+            (GateWeights::Bf16(w), false) => {
+                kernels.project_bf16(w, &self.bias, x, stride, self.n_in, gates);
+            }
+            (GateWeights::Bf16(w), true) => {
+                kernels.project_bf16_encoded(w, &self.bias, x, stride, self.n_in, gates);
+            }
+        }
+    }
+
+    /// Runs all steps from a zero state. `sequence` takes every step's output for the next layer, or is empty.
+    pub(crate) fn recur(
+        &self,
+        kernels: &Kernels,
+        scratch: LstmScratch<'_>,
+        sequence: &mut [Lane],
+        n_batch: usize,
+    ) {
+        let LstmScratch { gates, c, h, operand } = scratch;
+        c.fill(Lane::ZERO);
+        h.fill(Lane::ZERO);
+        let state = Recurrence {
+            gates,
+            c,
+            h,
+            sequence,
+            operand,
+            n_batch,
+        };
+        match &self.recurrent {
+            GateWeights::F32(w) => kernels.recur_f32(w, self.n_hidden, state),
+            GateWeights::Bf16(w) => kernels.recur_bf16(w, self.n_hidden, state),
+        }
+    }
+}

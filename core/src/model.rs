@@ -1,0 +1,216 @@
+//! The opened model: immutable, shared between threads, ready to run.
+
+use crate::bundle::{Bundle, Input, Net, OpenOptions as BundleOptions, Schema};
+use crate::error::OpenError;
+use crate::features::{FeatureDef, FeatureSet};
+use crate::kernels::{Affine, Kernels};
+use crate::nets::LstmNet;
+use crate::session::Session;
+use crate::simd::Level;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// How to open a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Level of CPU features; the best one of this machine if absent.
+    pub level: Option<Level>,
+    /// Whether to check the content hash.
+    pub verify_hash: bool,
+    /// Whether to run the golden windows.
+    pub verify_golden: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            level: None,
+            verify_hash: true,
+            verify_golden: true,
+        }
+    }
+}
+
+/// A model file, checked, with its kernels chosen. Sessions borrow its weights for as long as they live.
+pub struct Model {
+    bundle: Bundle,
+    pub(crate) net: LstmNet,
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) scalers: Vec<Affine>,
+}
+
+impl Model {
+    /// Opens a model file by memory mapping; no weight is copied.
+    ///
+    /// Nobody may shorten or overwrite the file while the model lives (published files are read-only and replaced
+    /// by rename); see [`Model::open_copied`] where that cannot be ruled out.
+    ///
+    /// # Errors
+    /// Every rule of `format.md` has its variant of [`OpenError`].
+    #[cfg(feature = "std")]
+    pub fn open(path: impl AsRef<std::path::Path>, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        Self::from_bundle(Bundle::open(path, bundle_options(options))?, options)
+    }
+
+    /// Opens a model file through an own copy of its bytes.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    #[cfg(feature = "std")]
+    pub fn open_copied(
+        path: impl AsRef<std::path::Path>,
+        options: OpenOptions,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::from_bundle(Bundle::open_copied(path, bundle_options(options))?, options)
+    }
+
+    /// Opens a model from memory, copying the bytes once.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_bytes(bytes: &[u8], options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        Self::from_bundle(Bundle::from_bytes(bytes, bundle_options(options))?, options)
+    }
+
+    fn from_bundle(bundle: Bundle, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        let level = options.level.unwrap_or_else(Level::detect);
+        let kernels = Kernels::for_level(level).ok_or(OpenError::LevelUnavailable(level.name()))?;
+        let Net::Lstm(config) = &bundle.schema().net;
+        let net = LstmNet::open(&bundle, config)?;
+        check_features(bundle.schema())?;
+        let scalers = affine(bundle.schema())?;
+        let model = Arc::new(Self {
+            bundle,
+            net,
+            kernels,
+            scalers,
+        });
+        if options.verify_golden {
+            model.check_golden()?;
+        }
+        Ok(model)
+    }
+
+    /// What the file says about itself.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        self.bundle.schema()
+    }
+
+    /// A fresh feature stream that makes this model's input rows from bars.
+    ///
+    /// # Errors
+    /// The name of the first input that the model does not define from bars.
+    pub fn feature_set(&self) -> Result<FeatureSet, String> {
+        let defs = feature_defs(self.schema())?;
+        FeatureSet::new(&defs).map_err(|e| format!("{e}"))
+    }
+
+    /// Level of CPU features in use.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.kernels.level()
+    }
+
+    /// Content hash as 64 hexadecimal digits.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        self.bundle.hash_hex()
+    }
+
+    /// The file behind the model.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Whether the weights are the file's own pages.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        self.bundle.is_mapped()
+    }
+
+    /// Runs the file's golden windows; `Ok` holds the largest absolute deviation.
+    ///
+    /// # Errors
+    /// [`OpenError::Golden`] where a deviation exceeds the schema's tolerance.
+    pub fn check_golden(self: &Arc<Self>) -> Result<f32, OpenError> {
+        let golden = self.bundle.golden();
+        let (n_outputs, expected) = (self.schema().n_outputs(), &golden.output);
+        let mut found = vec![0.0; expected.len()];
+        let mut session = Session::new(self, golden.n_windows);
+        session
+            .run_batch::<f32>(&golden.input, golden.n_windows, &mut found)
+            .map_err(|e| OpenError::Schema(format!("golden windows: {e}")))?;
+        let tolerance = self.schema().golden_tolerance;
+        let mut worst = 0.0_f32;
+        for (i, (found, expected)) in found.iter().zip(expected.iter()).enumerate() {
+            let deviation = (found - expected).abs();
+            if deviation.is_nan() || deviation > tolerance {
+                let detail = format!("expected {expected} within {tolerance}, found {found}");
+                return Err(OpenError::Golden {
+                    window: i / n_outputs,
+                    output: i % n_outputs,
+                    detail,
+                });
+            }
+            worst = worst.max(deviation);
+        }
+        Ok(worst)
+    }
+}
+
+impl core::fmt::Debug for Model {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let schema = self.schema();
+        f.debug_struct("Model")
+            .field("name", &schema.name)
+            .field("hash", &self.hash())
+            .field("level", &self.level())
+            .finish()
+    }
+}
+
+fn bundle_options(options: OpenOptions) -> BundleOptions {
+    BundleOptions {
+        verify_hash: options.verify_hash,
+    }
+}
+
+/// The inputs as feature definitions, or the name of the first that has none.
+fn feature_defs(schema: &Schema) -> Result<Vec<FeatureDef>, String> {
+    let def = |input: &Input| match &input.feature {
+        Some(op) => Ok(FeatureDef {
+            name: input.name.clone(),
+            op: op.clone(),
+        }),
+        None => Err(input.name.clone()),
+    };
+    schema.inputs.iter().map(def).collect()
+}
+
+/// Refuses feature definitions that are sound one by one but not together.
+fn check_features(schema: &Schema) -> Result<(), OpenError> {
+    match feature_defs(schema) {
+        Ok(defs) => FeatureSet::new(&defs)
+            .map(drop)
+            .map_err(|e| OpenError::Schema(format!("inputs: {e}"))),
+        Err(_) => Ok(()),
+    }
+}
+
+fn affine(schema: &Schema) -> Result<Vec<Affine>, OpenError> {
+    let one = |input: &Input| {
+        let scaler = input.scaler.ok_or_else(|| OpenError::MissingScaler {
+            input: input.name.clone(),
+        })?;
+        Ok(Affine {
+            center: scaler.center,
+            recip: scaler.scale.recip(),
+        })
+    };
+    schema.inputs.iter().map(one).collect()
+}

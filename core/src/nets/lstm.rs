@@ -1,0 +1,410 @@
+//! The `lstm` family: a stack of LSTM layers, a dense head on the top layer's last step.
+//!
+//! TinyTFT, SimpleTFT and the STAC-ML shapes are instances. Plain tensors (names of
+//! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
+
+use crate::bundle::{
+    Bundle, LstmConfig, Net, Precision, Schema, Tensor, TensorReader, View, n_blocks, pack_dense,
+    pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense,
+    unpack_gates, unpair,
+};
+use crate::error::OpenError;
+use crate::kernels::{Kernels, MAX_BATCH};
+use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratch};
+use crate::plain::{PlainTensor, PlainTensors};
+use crate::simd::{LANES, Lane, PairLane};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use bytemuck::Pod;
+use half::bf16;
+
+/// The opened net.
+pub(crate) struct LstmNet {
+    layers: Vec<LstmLayer>,
+    head: Vec<DenseLayer>,
+    lookback: usize,
+    /// Columns of a scaled input row: `n_features` rounded up to even.
+    pub(crate) x_stride: usize,
+}
+
+/// Buffers for up to `n_batch` windows.
+pub(crate) struct LstmWork {
+    /// `[lookback, n_batch, x_stride]`, time-major: the caller writes scaled rows here.
+    pub(crate) x: Vec<f32>,
+    gates: Vec<[Lane; 4]>,
+    sequence: Vec<Lane>,
+    c: Vec<Lane>,
+    h: Vec<Lane>,
+    operand: Vec<Lane>,
+    head: [Vec<Lane>; 2],
+}
+
+impl LstmNet {
+    /// Takes the net's tensors out of the bundle, all of them and no others.
+    pub(crate) fn open(bundle: &Bundle, config: &LstmConfig) -> Result<Self, OpenError> {
+        let schema = bundle.schema();
+        let mut from = bundle.reader();
+        let layers = (0..config.n_layers)
+            .map(|l| open_layer(&mut from, schema, config, l))
+            .collect::<Result<_, _>>()?;
+        let head = (0..config.head.len())
+            .map(|j| open_dense(&mut from, schema, config, j))
+            .collect::<Result<_, _>>()?;
+        from.finish()?;
+        Ok(Self {
+            layers,
+            head,
+            lookback: config.lookback,
+            x_stride: schema.n_features().next_multiple_of(2),
+        })
+    }
+
+    /// Buffers for `n_batch` windows at a time, at most [`MAX_BATCH`].
+    pub(crate) fn work(&self, n_batch: usize) -> LstmWork {
+        let n_batch = n_batch.min(MAX_BATCH);
+        let blocks = self.layers.iter().map(LstmLayer::n_blocks).max().unwrap_or(0);
+        let rows = self.lookback * n_batch;
+        let stacked = usize::from(self.layers.len() > 1);
+        let widest = self.head.iter().map(DenseLayer::n_lanes).max().unwrap_or(0);
+        LstmWork {
+            x: vec![0.0; rows * self.x_stride],
+            gates: vec![[Lane::ZERO; 4]; rows * blocks],
+            sequence: vec![Lane::ZERO; rows * blocks * stacked],
+            c: vec![Lane::ZERO; n_batch * blocks],
+            h: vec![Lane::ZERO; n_batch * blocks],
+            operand: vec![Lane::ZERO; n_batch * blocks],
+            head: [vec![Lane::ZERO; widest], vec![Lane::ZERO; widest]],
+        }
+    }
+
+    /// Runs the `n_batch` windows whose scaled rows lie in `work.x`; hands each window's head values to `each`.
+    pub(crate) fn run(
+        &self,
+        kernels: &Kernels,
+        work: &mut LstmWork,
+        n_batch: usize,
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
+        let rows = self.lookback * n_batch;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (blocks, top) = (layer.n_blocks(), l + 1 == self.layers.len());
+            let gates = &mut work.gates[..rows * blocks];
+            if l == 0 {
+                layer.project(kernels, &work.x[..rows * self.x_stride], self.x_stride, gates);
+            } else {
+                let x = bytemuck::must_cast_slice(&work.sequence[..rows * blocks]);
+                layer.project(kernels, x, blocks * LANES, gates);
+            }
+            let scratch = LstmScratch {
+                gates,
+                c: &mut work.c[..n_batch * blocks],
+                h: &mut work.h[..n_batch * blocks],
+                operand: &mut work.operand[..n_batch * blocks],
+            };
+            let sequence = if top {
+                &mut [][..]
+            } else {
+                &mut work.sequence[..rows * blocks]
+            };
+            layer.recur(kernels, scratch, sequence, n_batch);
+        }
+        let blocks = self.layers.last().map_or(0, LstmLayer::n_blocks);
+        for (window, h) in work.h[..n_batch * blocks].chunks_exact(blocks).enumerate() {
+            each(window, self.run_head(kernels, h, &mut work.head));
+        }
+    }
+
+    fn run_head<'a>(&self, kernels: &Kernels, h: &[Lane], buffers: &'a mut [Vec<Lane>; 2]) -> &'a [f32] {
+        let [from, to] = buffers;
+        let (mut from, mut to) = (from, to);
+        for (j, layer) in self.head.iter().enumerate() {
+            let x = if j == 0 { h } else { from.as_slice() };
+            layer.forward(kernels, x, &mut to[..layer.n_lanes()]);
+            core::mem::swap(&mut from, &mut to);
+        }
+        bytemuck::must_cast_slice(from)
+    }
+}
+
+fn open_layer(
+    from: &mut TensorReader<'_>,
+    schema: &Schema,
+    config: &LstmConfig,
+    l: usize,
+) -> Result<LstmLayer, OpenError> {
+    let (n_hidden, blocks) = (config.n_hidden, n_blocks(config.n_hidden));
+    let n_in = layer_input(config, schema.n_features(), l);
+    let mut gates = |name: &str, n_in: usize| {
+        let name = format!("lstm.{l}.{name}");
+        Ok(match schema.precision {
+            Precision::F32 => GateWeights::F32(lines(
+                &from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?,
+                &name,
+            )?),
+            Precision::Bf16 => {
+                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
+                GateWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
+            }
+        })
+    };
+    let (input, recurrent) = (gates("input", n_in)?, gates("recurrent", n_hidden)?);
+    let name = format!("lstm.{l}.bias");
+    let bias = lines(&from.tensor::<f32>(&name, &[blocks, 4, LANES])?, &name)?;
+    Ok(LstmLayer {
+        input,
+        recurrent,
+        bias,
+        n_in,
+        n_hidden,
+        stacked: l > 0,
+    })
+}
+
+fn open_dense(
+    from: &mut TensorReader<'_>,
+    schema: &Schema,
+    config: &LstmConfig,
+    j: usize,
+) -> Result<DenseLayer, OpenError> {
+    let (n_in, layer) = (head_input(config, j), &config.head[j]);
+    let (name, panels) = (format!("head.{j}.weight"), n_blocks(layer.n_out));
+    let weights = match schema.precision {
+        Precision::F32 => {
+            DenseWeights::F32(lines(&from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?)
+        }
+        Precision::Bf16 => {
+            let shape = [panels, n_in.div_ceil(2), LANES, 2];
+            DenseWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
+        }
+    };
+    let name = format!("head.{j}.bias");
+    let bias = lines(&from.tensor::<f32>(&name, &[panels, LANES])?, &name)?;
+    Ok(DenseLayer {
+        weights,
+        bias,
+        n_in,
+        activation: layer.activation,
+    })
+}
+
+/// Numbers as whole cache lines, which the format's alignment and padding make them.
+fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View<L>, OpenError> {
+    view.cast().ok_or_else(|| OpenError::Misaligned {
+        tensor: tensor.to_string(),
+        expected: align_of::<L>() as u64,
+        offset: view.as_ptr().addr() as u64,
+    })
+}
+
+fn layer_input(config: &LstmConfig, n_features: usize, l: usize) -> usize {
+    if l == 0 { n_features } else { config.n_hidden }
+}
+
+fn head_input(config: &LstmConfig, j: usize) -> usize {
+    if j == 0 {
+        config.n_hidden
+    } else {
+        config.head[j - 1].n_out
+    }
+}
+
+/// Names and shapes of the plain tensors a schema needs, in order.
+#[must_use]
+pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
+    let Net::Lstm(config) = &schema.net;
+    let mut shapes = Vec::new();
+    for l in 0..config.n_layers {
+        let gates = 4 * config.n_hidden;
+        shapes.push((
+            format!("lstm.weight_ih_l{l}"),
+            vec![gates, layer_input(config, schema.n_features(), l)],
+        ));
+        shapes.push((format!("lstm.weight_hh_l{l}"), vec![gates, config.n_hidden]));
+        shapes.push((format!("lstm.bias_l{l}"), vec![gates]));
+    }
+    for (j, layer) in config.head.iter().enumerate() {
+        shapes.push((
+            format!("head.{j}.weight"),
+            vec![layer.n_out, head_input(config, j)],
+        ));
+        shapes.push((format!("head.{j}.bias"), vec![layer.n_out]));
+    }
+    shapes
+}
+
+/// Number of trained values.
+#[must_use]
+pub fn n_parameters(schema: &Schema) -> usize {
+    tensor_shapes(schema)
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum()
+}
+
+/// A packed tensor on its way into a model file.
+#[derive(Debug, Clone)]
+pub struct PackedTensor {
+    name: String,
+    shape: Vec<usize>,
+    values: PackedValues,
+}
+
+#[derive(Debug, Clone)]
+enum PackedValues {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl PackedTensor {
+    fn f32<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
+        let values = PackedValues::F32(bytemuck::cast_slice(values).to_vec());
+        Self {
+            name,
+            shape: shape.to_vec(),
+            values,
+        }
+    }
+
+    fn bf16<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
+        let values = PackedValues::Bf16(bytemuck::cast_slice(values).to_vec());
+        Self {
+            name,
+            shape: shape.to_vec(),
+            values,
+        }
+    }
+
+    /// What the writer takes.
+    #[must_use]
+    pub fn as_tensor(&self) -> Tensor<'_> {
+        match &self.values {
+            PackedValues::F32(values) => Tensor::new(&self.name, &self.shape, values),
+            PackedValues::Bf16(values) => Tensor::new(&self.name, &self.shape, values),
+        }
+    }
+}
+
+/// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
+///
+/// # Errors
+/// [`OpenError::MissingTensor`], [`OpenError::UnknownTensor`], [`OpenError::TensorShape`], [`OpenError::NonFinite`].
+pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, OpenError> {
+    check_plain(schema, plain)?;
+    let Net::Lstm(config) = &schema.net;
+    let layers = (0..config.n_layers).flat_map(|l| pack_layer(schema, config, plain, l));
+    let head = (0..config.head.len()).flat_map(|j| pack_head(schema, config, plain, j));
+    Ok(layers.chain(head).collect())
+}
+
+fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usize) -> [PackedTensor; 3] {
+    let (n_hidden, blocks) = (config.n_hidden, n_blocks(config.n_hidden));
+    let gates = |name: &str, plain_name: &str, n_in: usize| {
+        let (name, w) = (
+            format!("lstm.{l}.{name}"),
+            &plain[&format!("{plain_name}_l{l}")].data,
+        );
+        match schema.precision {
+            Precision::F32 => {
+                PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &pack_gates(w, n_hidden, n_in))
+            }
+            Precision::Bf16 => {
+                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
+                PackedTensor::bf16(name, &shape, &pack_gates_bf16(w, n_hidden, n_in))
+            }
+        }
+    };
+    let bias = pack_gate_bias(&plain[&format!("lstm.bias_l{l}")].data, n_hidden);
+    [
+        gates(
+            "input",
+            "lstm.weight_ih",
+            layer_input(config, schema.n_features(), l),
+        ),
+        gates("recurrent", "lstm.weight_hh", n_hidden),
+        PackedTensor::f32(format!("lstm.{l}.bias"), &[blocks, 4, LANES], &bias),
+    ]
+}
+
+fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usize) -> [PackedTensor; 2] {
+    let (n_in, n_out) = (head_input(config, j), config.head[j].n_out);
+    let (name, panels) = (format!("head.{j}.weight"), n_blocks(n_out));
+    let w = &plain[&name].data;
+    let weights = match schema.precision {
+        Precision::F32 => PackedTensor::f32(name, &[panels, n_in, LANES], &pack_dense(w, n_out, n_in)),
+        Precision::Bf16 => {
+            let shape = [panels, n_in.div_ceil(2), LANES, 2];
+            PackedTensor::bf16(name, &shape, &pack_dense_bf16(w, n_out, n_in))
+        }
+    };
+    let name = format!("head.{j}.bias");
+    let bias = pack_dense_bias(&plain[&name].data);
+    [weights, PackedTensor::f32(name, &[panels, LANES], &bias)]
+}
+
+fn check_plain(schema: &Schema, plain: &PlainTensors) -> Result<(), OpenError> {
+    let shapes = tensor_shapes(schema);
+    for (name, shape) in &shapes {
+        let tensor = plain
+            .get(name)
+            .ok_or_else(|| OpenError::MissingTensor(name.clone()))?;
+        let n: usize = shape.iter().product();
+        if tensor.shape != *shape || tensor.data.len() != n {
+            return Err(OpenError::TensorShape {
+                tensor: name.clone(),
+                expected: format!("{shape:?}"),
+                found: format!("{:?} with {} values", tensor.shape, tensor.data.len()),
+            });
+        }
+        if let Some(index) = tensor.data.iter().position(|v| !v.is_finite()) {
+            return Err(OpenError::NonFinite {
+                tensor: name.clone(),
+                index,
+            });
+        }
+    }
+    match plain
+        .keys()
+        .find(|name| !shapes.iter().any(|(known, _)| known == *name))
+    {
+        Some(name) => Err(OpenError::UnknownTensor(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Plain tensors back from an opened bundle; for bf16 files the rounded values.
+///
+/// # Errors
+/// As for opening the net.
+pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
+    let schema = bundle.schema();
+    let Net::Lstm(config) = &schema.net;
+    let net = LstmNet::open(bundle, config)?;
+    let mut values = Vec::new();
+    for layer in &net.layers {
+        let gates = |w: &GateWeights, n_in: usize| match w {
+            GateWeights::F32(w) => unpack_gates(w, config.n_hidden, n_in),
+            GateWeights::Bf16(w) => unpack_gates(&unpair::<4>(w, n_in), config.n_hidden, n_in),
+        };
+        values.push(gates(&layer.input, layer.n_in));
+        values.push(gates(&layer.recurrent, config.n_hidden));
+        values.push(unpack_gates(&layer.bias, config.n_hidden, 1));
+    }
+    for (layer, shape) in net.head.iter().zip(&config.head) {
+        values.push(match &layer.weights {
+            DenseWeights::F32(w) => unpack_dense(w, shape.n_out, layer.n_in),
+            DenseWeights::Bf16(w) => unpack_dense(&unpair_lanes(w, layer.n_in), shape.n_out, layer.n_in),
+        });
+        values.push(unpack_dense(&layer.bias, shape.n_out, 1));
+    }
+    let named = tensor_shapes(schema).into_iter().zip(values);
+    Ok(named
+        .map(|((name, shape), data)| (name, PlainTensor { shape, data }))
+        .collect())
+}
+
+fn unpair_lanes(pairs: &[PairLane], n_in: usize) -> Vec<Lane> {
+    let single: &[[PairLane; 1]] = bytemuck::must_cast_slice(pairs);
+    unpair(single, n_in).into_iter().map(|[lane]| lane).collect()
+}

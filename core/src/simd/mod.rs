@@ -1,0 +1,88 @@
+//! Sixteen f32 lanes per level of CPU features: the only files with intrinsics.
+//!
+//! A kernel is written once over [`Isa`]; a value of an `Isa` type is the proof that the CPU has its features. All
+//! levels use the same sixteen-lane vectors (one register on AVX-512, two on AVX2, an array the compiler vectorises
+//! elsewhere), so the packed weights and the order of every sum are the same on all of them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod lane;
+mod level;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::{Avx512, Avx512Bf16};
+pub use lane::{LANES, Lane, PairLane};
+pub use level::Level;
+pub(crate) use portable::Portable;
+
+/// The primitives of one level.
+///
+/// `mul_acc(a, b, c)` is `a * b + c`, fused (one rounding) on every level but `Portable`, where it has two.
+pub(crate) trait Isa: Copy {
+    /// Sixteen f32 lanes.
+    type F: Copy;
+    /// Two neighbouring activations, broadcast, as [`Isa::dot_pair`] wants them.
+    type Pair: Copy;
+    /// The level whose bf16 products leave activations unrounded; the same level but for `Avx512Bf16`.
+    type Exact: Isa;
+    /// Rows of a GEMM tile that keep four gates in registers.
+    const TILE_ROWS: usize;
+    /// Blocks of sixteen units (dense: panels) that one pass of a matrix-vector product advances.
+    const BLOCKS: usize;
+    /// Whether [`Isa::encode_pair`] changes anything.
+    const ENCODES: bool;
+
+    fn exact(self) -> Self::Exact;
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, x: &Lane) -> Self::F;
+    fn store(self, x: Self::F, to: &mut Lane);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul_acc(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The smaller lane; `b` where `a` is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The larger lane; `b` where `a` is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sqrt(self, a: Self::F) -> Self::F;
+    fn abs(self, a: Self::F) -> Self::F;
+    /// The magnitude of `a` with the sign of `b`.
+    fn copy_sign(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Nearest integer, ties to even; exact for |a| < 2^22.
+    fn round(self, a: Self::F) -> Self::F;
+    /// `a * 2^n` for integer-valued n in [-252, 254], rounded once, with gradual underflow.
+    fn scale_pow2(self, a: Self::F, n: Self::F) -> Self::F;
+    /// Lane-wise `if a < b { x } else { y }`; false where either is NaN.
+    fn select_lt(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// Lane-wise: NaN where `a` is NaN, else `b`.
+    fn keep_nan(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Sum of the lanes as a balanced tree: halves, quarters, eighths, sixteenths.
+    fn sum(self, a: Self::F) -> f32;
+    /// Largest lane.
+    fn max_lane(self, a: Self::F) -> f32;
+    /// Rounds two activations to bf16 in the first slot where the level multiplies bf16 pairs; else returns them.
+    fn encode_pair(self, x: [f32; 2]) -> [f32; 2];
+    /// Broadcasts an encoded pair.
+    fn splat_pair(self, x: &[f32; 2]) -> Self::Pair;
+    /// `acc + w_even * x_0 + w_odd * x_1`.
+    fn dot_pair(self, w: &PairLane, x: Self::Pair, acc: Self::F) -> Self::F;
+}
+
+/// `2^n` as a float for integer n in [-126, 127].
+#[inline(always)]
+fn pow2(n: i32) -> f32 {
+    f32::from_bits(((n + 127) as u32) << 23)
+}
+
+/// Splits an exponent of [-252, 254] into two that [`pow2`] takes.
+#[inline(always)]
+fn halves(n: i32) -> (i32, i32) {
+    let first = n >> 1;
+    (first, n - first)
+}

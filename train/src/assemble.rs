@@ -1,0 +1,82 @@
+//! From a schema and plain tensors to the bytes of a model file: adds golden windows answered by the f64 oracle.
+//!
+//! The goldens depend on the schema and the tensors alone (a fixed generator, the oracle), so equal models are equal
+//! files on every machine.
+
+use half::bf16;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tickfuse_core::bundle::{Precision, Schema};
+use tickfuse_core::error::{OpenError, WriteError};
+use tickfuse_core::plain::{LstmNet, PlainTensor, PlainTensors};
+use tickfuse_core::{Model, nets};
+
+/// Golden windows per file.
+const N_GOLDEN: usize = 2;
+const GOLDEN_SEED: u64 = 0x7469_636b;
+/// Accepted deviation as a share of the outputs' size: f32 rounding, or bf16 products on levels that round activations.
+const F32_TOLERANCE: f32 = 2e-5;
+const BF16_TOLERANCE: f32 = 3e-2;
+
+/// The bytes of a model file; `golden_tolerance` of the schema is set here.
+///
+/// # Errors
+/// [`WriteError`] where tensors and schema disagree.
+pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, WriteError> {
+    // Checks names, shapes and values before the oracle relies on them.
+    nets::pack(schema, tensors)?;
+    let stored = as_stored(schema.precision, tensors);
+    let net = LstmNet::new(schema, &stored);
+    let windows = golden_windows(schema);
+    let size = schema.lookback() * schema.n_features();
+    let answer = |window: &[f32]| net.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+    let output: Vec<f32> = windows.chunks_exact(size).flat_map(answer).map(|v| v as f32).collect();
+    let scale = output.iter().fold(1.0_f32, |top, v| top.max(v.abs()));
+    let share = if schema.precision == Precision::F32 { F32_TOLERANCE } else { BF16_TOLERANCE };
+    let schema = Schema { golden_tolerance: share * scale, ..schema.clone() };
+    nets::write_model(&schema, tensors, &windows, &output)
+}
+
+/// The same model in another precision. From f32 to bf16 rounds to nearest even; back gives the rounded values.
+///
+/// # Errors
+/// [`OpenError`] when the model's tensors cannot be read back, [`WriteError`] when they cannot be written.
+pub fn with_precision(model: &Model, precision: Precision) -> Result<Vec<u8>, AssembleError> {
+    let tensors = nets::unpack(model.bundle())?;
+    let schema = Schema { precision, ..model.schema().clone() };
+    Ok(assemble(&schema, &tensors)?)
+}
+
+/// Why a model could not be repacked.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// Reading.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Writing.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Weights as the file will hold them: matrices rounded for bf16, biases as they are.
+fn as_stored(precision: Precision, tensors: &PlainTensors) -> PlainTensors {
+    let round = |(name, tensor): (&String, &PlainTensor)| {
+        let mut tensor = tensor.clone();
+        if precision == Precision::Bf16 && tensor.shape.len() == 2 {
+            tensor.data.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
+        (name.clone(), tensor)
+    };
+    tensors.iter().map(round).collect()
+}
+
+/// Raw windows around each scaler's centre.
+fn golden_windows(schema: &Schema) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(GOLDEN_SEED);
+    let rows = N_GOLDEN * schema.lookback();
+    let mut value = |input: &tickfuse_core::bundle::Input| {
+        let scaler = input.scaler.unwrap_or(tickfuse_core::bundle::Scaler::IDENTITY);
+        (scaler.center + scaler.scale * random.random_range(-2.0..2.0)) as f32
+    };
+    (0..rows).flat_map(|_| schema.inputs.iter().map(&mut value).collect::<Vec<_>>()).collect()
+}

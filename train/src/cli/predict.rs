@@ -1,0 +1,158 @@
+//! `tickfuse predict`: a model's answers for arrays, feature rows or bars.
+
+use super::model_file::ModelArg;
+use super::{CommandResult, Context, Outcome};
+use crate::arrays::{self, Column};
+use crate::data::bars::{self, ReadOptions};
+use crate::durable::write_atomic;
+use crate::predict::{self, Answers};
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tickfuse_core::Model;
+
+/// Answer every window of a file.
+///
+/// Input: `.npy` or `.npz` (array `input`) of windows [n, lookback, n_features]; a CSV table whose columns carry the
+/// model's input names; or bars as Parquet or CSV, from which the model computes its inputs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArg,
+    /// Windows, feature rows or bars.
+    #[arg(long)]
+    input: PathBuf,
+    /// `.npz` (arrays `output`, `ts_ns`) or `.csv` to write; without it the last answer of each series is printed.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The same as --out.
+    #[arg(long, conflicts_with = "out")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
+    let model = args.model.open()?;
+    let series = answers(&model, &args.input)?;
+    let written = args.out.as_ref().or(args.output.as_ref());
+    if let Some(path) = written {
+        write(path, &series)?;
+    }
+    context.emit(&document(&model, &series, written), &text(&model, &series, written))?;
+    Ok(Outcome::Done)
+}
+
+fn answers(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
+    match input.extension().and_then(|e| e.to_str()) {
+        Some("npy" | "npz") => {
+            let array = arrays::read(input, "input")?;
+            Ok(vec![predict::arrays(model, &array).with_context(|| input.display().to_string())?])
+        }
+        Some("csv") => match feature_rows(model, input)? {
+            Some(rows) => Ok(vec![predict::rows(model, &input.display().to_string(), &rows)?]),
+            None => from_bars(model, input),
+        },
+        Some("parquet") => from_bars(model, input),
+        _ => bail!("{}: expected .npy, .npz, .csv or .parquet", input.display()),
+    }
+}
+
+fn from_bars(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
+    let file = bars::read(input, &ReadOptions::default())?;
+    let one = |series: &bars::Series| {
+        series.check()?;
+        Ok(predict::bars(model, &series.symbol, &series.bars)?)
+    };
+    file.series.iter().map(one).collect()
+}
+
+/// The columns named like the model's inputs, in the model's order; `None` if one of them is not there.
+fn feature_rows(model: &Model, input: &Path) -> anyhow::Result<Option<Vec<f64>>> {
+    let mut reader = csv::Reader::from_path(input).with_context(|| input.display().to_string())?;
+    let header = reader.headers()?.clone();
+    let place = |name: &String| header.iter().position(|h| h.trim() == name);
+    let places: Option<Vec<usize>> = model.schema().inputs.iter().map(|i| place(&i.name)).collect();
+    let Some(places) = places else { return Ok(None) };
+    let mut rows = Vec::new();
+    for (i, record) in reader.records().enumerate() {
+        let record = record.with_context(|| format!("{}: row {}", input.display(), i + 2))?;
+        for place in &places {
+            let cell = record.get(*place).unwrap_or("").trim();
+            let number = cell.parse::<f64>().with_context(|| {
+                format!("{}: row {}, column `{}`: expected a number, found `{cell}`", input.display(), i + 2, &header[*place])
+            })?;
+            rows.push(number);
+        }
+    }
+    Ok(Some(rows))
+}
+
+fn write(path: &Path, series: &[Answers]) -> anyhow::Result<()> {
+    let bytes = match path.extension().and_then(|e| e.to_str()) {
+        Some("npz") => npz(series)?,
+        Some("csv") => csv_text(series)?,
+        _ => bail!("{}: expected .npz or .csv", path.display()),
+    };
+    write_atomic(path, &bytes)?;
+    Ok(())
+}
+
+fn npz(series: &[Answers]) -> std::io::Result<Vec<u8>> {
+    let values: Vec<f32> = series.iter().flat_map(|a| &a.values).copied().collect();
+    let ts: Vec<i64> = series.iter().flat_map(|a| &a.ts_ns).copied().collect();
+    let n_outputs = series.first().map_or(0, |a| a.names.len()) as u64;
+    let n = values.len() as u64 / n_outputs.max(1);
+    let mut columns = vec![("output", vec![n, n_outputs], Column::F32(&values))];
+    if !ts.is_empty() {
+        columns.push(("ts_ns", vec![ts.len() as u64], Column::I64(&ts)));
+    }
+    arrays::npz(&columns)
+}
+
+fn csv_text(series: &[Answers]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let timed = series.iter().all(|a| !a.ts_ns.is_empty());
+    let lead = if timed { vec!["ts_ns", "symbol"] } else { vec![] };
+    let names = series.first().map(|a| a.names.clone()).unwrap_or_default();
+    writer.write_record(lead.into_iter().chain(names.iter().map(String::as_str)))?;
+    for answers in series {
+        for (i, row) in answers.values.chunks_exact(names.len()).enumerate() {
+            let when = timed.then(|| [answers.ts_ns[i].to_string(), answers.symbols[i].clone()]);
+            let cells = row.iter().map(f32::to_string);
+            writer.write_record(when.into_iter().flatten().chain(cells))?;
+        }
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// The last answer of a series, column by column.
+fn last(answers: &Answers) -> impl Iterator<Item = (&String, f32)> {
+    let from = answers.values.len().saturating_sub(answers.names.len());
+    answers.names.iter().zip(answers.values[from..].iter().copied())
+}
+
+fn document(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> Value {
+    let one = |a: &Answers| {
+        let last: serde_json::Map<String, Value> = last(a).map(|(name, v)| (name.clone(), json!(v))).collect();
+        json!({ "symbol": a.symbols.last(), "n": a.len(), "ts_ns": a.ts_ns.last(), "last": last, "imputed": a.imputed })
+    };
+    json!({
+        "hash": model.hash(),
+        "out": written,
+        "units": model.schema().outputs.iter().map(|o| json!({ "name": o.name, "unit": o.unit })).collect::<Vec<_>>(),
+        "series": series.iter().map(one).collect::<Vec<_>>(),
+    })
+}
+
+fn text(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> String {
+    let units: Vec<&str> = model.schema().outputs.iter().map(|o| o.unit.as_str()).collect();
+    let line = |a: &Answers| {
+        let numbers: Vec<String> = last(a).map(|(name, v)| format!("{name} {v:.6}")).collect();
+        let when = a.ts_ns.last().map_or_else(String::new, |ts| format!(" at {}", crate::data::time::iso(*ts)));
+        let symbol = a.symbols.last().map_or("windows", String::as_str);
+        format!("{symbol}: {} answers, the last{when}: {} ({})", a.len(), numbers.join(", "), units.join(", "))
+    };
+    let mut lines: Vec<String> = series.iter().map(line).collect();
+    lines.extend(written.map(|p| format!("written to {}", p.display())));
+    lines.join("\n")
+}

@@ -1,0 +1,3 @@
+//! Foreign models: the only place that knows foreign names, orders and layouts.
+
+pub mod torch;
