@@ -5,4 +5,7 @@
 //! [`import`], [`export`] foreign files · [`cli`] the `tickfuse` program.
 #![forbid(unsafe_code)]
 
+pub mod card;
 pub mod cli;
+pub mod durable;
+pub mod registry;
