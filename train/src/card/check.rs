@@ -1,6 +1,7 @@
 //! The rules of a card that types cannot state: of reading, and, stricter, of publishing.
 
 use super::{Latency, Metrics, Mode, ModelCard, ModelFile, Range, VERSION};
+use serde_json::Value;
 
 /// Why a card was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,16 +24,39 @@ pub enum CardError {
 
 type Checked = Result<(), CardError>;
 
-fn wrong(key: &str, expected: &str, found: impl ToString) -> CardError {
-    CardError::Value {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "callers hand over temporaries of several types"
+)]
+fn ensure(holds: bool, key: &str, expected: &str, found: impl ToString) -> Checked {
+    if holds {
+        return Ok(());
+    }
+    Err(CardError::Value {
         key: key.to_owned(),
         expected: expected.to_owned(),
         found: found.to_string(),
-    }
+    })
 }
 
-fn ensure(holds: bool, key: &str, expected: &str, found: impl ToString) -> Checked {
-    if holds { Ok(()) } else { Err(wrong(key, expected, found)) }
+/// A key without a value is left out, not null: readers in other languages need not know the difference.
+pub(super) fn no_null(key: &str, value: &Value) -> Checked {
+    let inside = |part: &str| {
+        if key.is_empty() {
+            part.to_owned()
+        } else {
+            format!("{key}.{part}")
+        }
+    };
+    match value {
+        Value::Null => ensure(false, key, "a value or no such key", "null"),
+        Value::Object(map) => map.iter().try_for_each(|(k, v)| no_null(&inside(k), v)),
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(i, v)| no_null(&inside(&i.to_string()), v))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Metrics {
@@ -69,7 +93,12 @@ impl ModelCard {
             check_latency(key, latency)?;
         }
         let mode = self.arrival_latency_ms.as_ref().and_then(|l| l.mode);
-        ensure(mode != Some(Mode::Window), "arrival_latency_ms.mode", "arrival", "window")?;
+        ensure(
+            mode != Some(Mode::Window),
+            "arrival_latency_ms.mode",
+            "arrival",
+            "window",
+        )?;
         self.check_data()?;
         self.check_metrics()?;
         self.check_network()
@@ -84,15 +113,30 @@ impl ModelCard {
     pub fn bind(&mut self, file: &ModelFile) -> Checked {
         self.check()?;
         let stated = self.file.get_or_insert_with(|| file.clone());
-        ensure(stated.sha256 == file.sha256, "file.sha256", &file.sha256, &stated.sha256)?;
-        ensure(stated.bytes == file.bytes, "file.bytes", &file.bytes.to_string(), stated.bytes)?;
+        ensure(
+            stated.sha256 == file.sha256,
+            "file.sha256",
+            &file.sha256,
+            &stated.sha256,
+        )?;
+        ensure(
+            stated.bytes == file.bytes,
+            "file.bytes",
+            &file.bytes.to_string(),
+            stated.bytes,
+        )?;
         self.bind_metrics()?;
         for (key, latency) in self.latencies() {
             bind_latency(key, latency, file)?;
         }
         let (first, second) = (&self.latency_ms, &self.arrival_latency_ms);
         let alone = second.is_some() && first.as_ref().is_none_or(|l| l.mode == Some(Mode::Arrival));
-        ensure(!alone, "latency_ms", "window latency beside arrival latency", "none")?;
+        ensure(
+            !alone,
+            "latency_ms",
+            "window latency beside arrival latency",
+            "none",
+        )?;
         ensure(
             first.is_none() || self.inference.is_some(),
             "inference",
@@ -191,8 +235,18 @@ impl ModelCard {
         let Some(metrics) = &self.metrics else {
             return Ok(());
         };
-        ensure(metrics.part.is_some(), "metrics.part", "the part of the split", "nothing")?;
-        ensure(metrics.n.is_some(), "metrics.n", "the number of windows", "nothing")?;
+        ensure(
+            metrics.part.is_some(),
+            "metrics.part",
+            "the part of the split",
+            "nothing",
+        )?;
+        ensure(
+            metrics.n.is_some(),
+            "metrics.n",
+            "the number of windows",
+            "nothing",
+        )?;
         let own = metrics.figures().into_iter().map(|(key, ..)| key);
         let all = own.chain(metrics.others.keys().map(String::as_str));
         for key in all.filter(|key| *key != "ece") {
@@ -223,7 +277,12 @@ fn check_latency(key: &str, latency: &Latency) -> Checked {
         last = value;
     }
     let mean = latency.mean;
-    ensure(mean.is_finite() && mean >= 0.0, &format!("{key}.mean"), "0 or more", mean)?;
+    ensure(
+        mean.is_finite() && mean >= 0.0,
+        &format!("{key}.mean"),
+        "0 or more",
+        mean,
+    )?;
     let hash = latency.file_sha256.as_deref();
     ensure(
         hash.is_none_or(is_sha256),
@@ -236,7 +295,12 @@ fn check_latency(key: &str, latency: &Latency) -> Checked {
 fn bind_latency(key: &str, latency: &Latency, file: &ModelFile) -> Checked {
     let found = latency.file_sha256.as_deref().unwrap_or("nothing");
     let expected = format!("{}, the file published", file.sha256);
-    ensure(found == file.sha256, &format!("{key}.file_sha256"), &expected, found)?;
+    ensure(
+        found == file.sha256,
+        &format!("{key}.file_sha256"),
+        &expected,
+        found,
+    )?;
     let there = [
         ("p999", latency.p999.is_some()),
         ("max", latency.max.is_some()),
@@ -255,7 +319,12 @@ fn bind_latency(key: &str, latency: &Latency, file: &ModelFile) -> Checked {
 fn check_range(key: &str, range: &Range) -> Checked {
     for (end, value) in [("start", &range.start), ("end", &range.end)] {
         let fits = is_time(value) || is_date(value);
-        ensure(fits, &format!("{key}.{end}"), "a date YYYY-MM-DD or a UTC time", value)?;
+        ensure(
+            fits,
+            &format!("{key}.{end}"),
+            "a date YYYY-MM-DD or a UTC time",
+            value,
+        )?;
     }
     // Both forms are fixed in width down to the day, so text order is time order there.
     let (start, end) = (&range.start[..10], &range.end[..10]);
@@ -280,7 +349,9 @@ fn is_time(text: &str) -> bool {
         .strip_prefix("0000-00-00T00:00:00")
         .and_then(|s| s.strip_suffix('Z'));
     let fits = fraction.is_some_and(|f| {
-        f.is_empty() || f.strip_prefix('.').is_some_and(|d| (1..=9).contains(&d.len()) && d.bytes().all(|b| b == b'0'))
+        f.is_empty()
+            || f.strip_prefix('.')
+                .is_some_and(|d| (1..=9).contains(&d.len()) && d.bytes().all(|b| b == b'0'))
     });
     fits && text.parse::<jiff::Timestamp>().is_ok()
 }
@@ -388,7 +459,8 @@ mod tests {
 
     #[test]
     fn a_latency_without_its_tail_or_machine_is_not_published() {
-        let without: [(&str, fn(&mut Latency)); 4] = [
+        type Remove = fn(&mut Latency);
+        let without: [(&str, Remove); 4] = [
             ("latency_ms.p999", |l| l.p999 = None),
             ("latency_ms.max", |l| l.max = None),
             ("latency_ms.machine", |l| l.machine = None),

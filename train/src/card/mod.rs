@@ -367,7 +367,9 @@ impl ModelCard {
     /// # Errors
     /// The first rule broken, with its key.
     pub fn from_json(bytes: &[u8]) -> Result<Self, CardError> {
-        let card: Self = serde_json::from_slice(bytes).map_err(|e| CardError::Json(e.to_string()))?;
+        let refused = |e: serde_json::Error| CardError::Json(e.to_string());
+        let card: Self = serde_json::from_slice(bytes).map_err(refused)?;
+        check::no_null("", &serde_json::from_slice(bytes).map_err(refused)?)?;
         card.check()?;
         Ok(card)
     }

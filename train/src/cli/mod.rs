@@ -1,6 +1,8 @@
 //! The `tickfuse` program: one file per subcommand, one JSON document on stdout with `--json`, people's text and
 //! progress on stderr, exit code 0 (done), 1 (a gate failed), 2 (bad use or bad input).
 
+mod models;
+
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -54,7 +56,9 @@ impl Context {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Models(models::Models),
+}
 
 /// Parses the command line, runs the subcommand and turns its result into an exit code.
 #[must_use]
@@ -71,5 +75,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> CommandResult {
-    match cli.command {}
+    match &cli.command {
+        Command::Models(args) => models::run(args, &cli.context),
+    }
 }

@@ -36,7 +36,9 @@ pub enum RegistryError {
         root: PathBuf,
     },
     /// Neither an alias nor a version of the model.
-    #[error("model `{name}`: expected a version, its number, `latest` or an alias, found `{found}`; there are {known}")]
+    #[error(
+        "model `{name}`: expected a version, its number, `latest` or an alias, found `{found}`; there are {known}"
+    )]
     UnknownVersion {
         /// Model name.
         name: String,

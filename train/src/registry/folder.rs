@@ -138,11 +138,7 @@ impl Folder {
         let mut found = Vec::new();
         for folder in [self.path.clone(), self.versions_path()] {
             let names = names_in(&folder)?.into_iter();
-            found.extend(
-                names
-                    .filter(|n| durable::is_temporary(n))
-                    .map(|n| folder.join(n)),
-            );
+            found.extend(names.filter(|n| durable::is_temporary(n)).map(|n| folder.join(n)));
         }
         Ok(found)
     }

@@ -143,7 +143,9 @@ impl Entry {
     pub(super) fn seal(&mut self) -> String {
         self.hash.clear();
         let open = serde_json::to_string(self).expect("an entry holds only text and numbers");
-        let body = open.strip_suffix(",\"hash\":\"\"}").expect("hash is the last member");
+        let body = open
+            .strip_suffix(",\"hash\":\"\"}")
+            .expect("hash is the last member");
         self.hash = sha256_hex(format!("{body}}}").as_bytes());
         format!("{body}{HASH_MEMBER}{}\"}}\n", self.hash)
     }
@@ -152,10 +154,15 @@ impl Entry {
 fn parse_line(line: &[u8], seq: u64, prev: &str) -> Result<Entry, String> {
     let text = std::str::from_utf8(line).map_err(|e| format!("expected UTF-8: {e}"))?;
     let entry: Entry = serde_json::from_str(text).map_err(|e| format!("expected a log entry: {e}"))?;
-    let cut = text.rfind(HASH_MEMBER).ok_or("expected `hash` as the last member")?;
+    let cut = text
+        .rfind(HASH_MEMBER)
+        .ok_or("expected `hash` as the last member")?;
     let found = sha256_hex(format!("{}}}", &text[..cut]).as_bytes());
     if text[cut..] != format!("{HASH_MEMBER}{found}\"}}") {
-        return Err(format!("hash: the line states {}, its content has {found}", entry.hash));
+        return Err(format!(
+            "hash: the line states {}, its content has {found}",
+            entry.hash
+        ));
     }
     if entry.seq != seq {
         return Err(format!("seq: expected {seq}, found {}", entry.seq));
@@ -241,7 +248,10 @@ mod tests {
             let log = Log::parse(&text.as_bytes()[..len]).unwrap();
             let whole = text[..len].matches('\n').count();
             assert_eq!(log.entries, entries[..whole]);
-            assert_eq!(log.unfinished, text[..len].rsplit('\n').next().unwrap().as_bytes());
+            assert_eq!(
+                log.unfinished,
+                text[..len].rsplit('\n').next().unwrap().as_bytes()
+            );
         }
     }
 

@@ -13,9 +13,9 @@ pub const PREVIOUS: &str = "previous";
 
 const RESERVED_ALIASES: [&str; 3] = ["all", "latest", "versions"];
 const MODEL_RULE: &str = "1 to 64 of a-z 0-9 . _ -, the first a letter or digit";
-const ALIAS_RULE: &str =
-    "1 to 64 of a-z 0-9 _ -, the first a letter, none of `all`, `latest`, `versions`";
-const ATTACHMENT_RULE: &str = "1 to 64 of a-z 0-9 . _ -, the first a letter or digit, none of the registry's own files";
+const ALIAS_RULE: &str = "1 to 64 of a-z 0-9 _ -, the first a letter, none of `all`, `latest`, `versions`";
+const ATTACHMENT_RULE: &str =
+    "1 to 64 of a-z 0-9 . _ -, the first a letter or digit, none of the registry's own files";
 
 /// Checks a model name: it becomes a folder's name, on file systems that ignore case too.
 pub(super) fn check_model(name: &str) -> Result<(), RegistryError> {
@@ -26,7 +26,12 @@ pub(super) fn check_model(name: &str) -> Result<(), RegistryError> {
 /// Checks an alias name: it becomes a symlink's name and must differ from numbers and from the registry's words.
 pub(super) fn check_alias(name: &str) -> Result<(), RegistryError> {
     let fits = is_plain(name) && !name.contains('.') && starts_with(name, |b| b.is_ascii_lowercase());
-    named("alias", ALIAS_RULE, name, fits && !RESERVED_ALIASES.contains(&name))
+    named(
+        "alias",
+        ALIAS_RULE,
+        name,
+        fits && !RESERVED_ALIASES.contains(&name),
+    )
 }
 
 /// Checks the name of a file published beside the model; `own` are the names the registry writes itself.
@@ -131,7 +136,9 @@ mod tests {
             assert!(check_model(right).is_ok(), "{right}");
         }
         let long = "x".repeat(65);
-        for wrong in ["", ".", "..", "../x", "a/b", ".hidden", "Tft", "a b", "ü", "-x", &long] {
+        for wrong in [
+            "", ".", "..", "../x", "a/b", ".hidden", "Tft", "a b", "ü", "-x", &long,
+        ] {
             assert!(check_model(wrong).is_err(), "{wrong}");
         }
     }
@@ -141,7 +148,18 @@ mod tests {
         for right in ["best", "shadow", "challenger", "blue_2", "a"] {
             assert!(check_alias(right).is_ok(), "{right}");
         }
-        for wrong in ["", "1", "0001", "all", "latest", "versions", "a.b", "Best", "deployments.log", "-a"] {
+        for wrong in [
+            "",
+            "1",
+            "0001",
+            "all",
+            "latest",
+            "versions",
+            "a.b",
+            "Best",
+            "deployments.log",
+            "-a",
+        ] {
             assert!(check_alias(wrong).is_err(), "{wrong}");
         }
     }

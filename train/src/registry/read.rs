@@ -129,5 +129,8 @@ fn summary(folder: &Folder, version: VersionId) -> Result<Summary, RegistryError
 fn aliases(folder: &Folder, version: &VersionId) -> Result<Vec<String>, RegistryError> {
     let id = version.to_string();
     let links = folder.links()?.into_iter();
-    Ok(links.filter(|(_, to)| *to == id).map(|(alias, _)| alias).collect())
+    Ok(links
+        .filter(|(_, to)| *to == id)
+        .map(|(alias, _)| alias)
+        .collect())
 }

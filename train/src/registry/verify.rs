@@ -95,7 +95,12 @@ pub(super) fn version_problems(folder: &Folder, id: &VersionId, logged: Option<&
     match std::fs::read(path.join(MANIFEST)) {
         Err(error) => problems.push(format!("{MANIFEST}: {error}")),
         Ok(bytes) => {
-            compare("manifest.json: sha-256", logged, &sha256_hex(&bytes), &mut problems);
+            compare(
+                "manifest.json: sha-256",
+                logged,
+                &sha256_hex(&bytes),
+                &mut problems,
+            );
             match serde_json::from_slice(&bytes) {
                 Err(error) => problems.push(format!("{MANIFEST}: {error}")),
                 Ok(manifest) => check_manifest(folder, id, &manifest, &mut problems),
@@ -231,8 +236,13 @@ fn check_aliases(
         }
     }
     for (alias, target) in &links {
-        if !target.parse::<VersionId>().is_ok_and(|id| folder.model_path(&id).is_file()) {
-            report.problems.push(format!("alias `{alias}` points to {target}, which is no version"));
+        if !target
+            .parse::<VersionId>()
+            .is_ok_and(|id| folder.model_path(&id).is_file())
+        {
+            report
+                .problems
+                .push(format!("alias `{alias}` points to {target}, which is no version"));
         }
     }
     Ok(())
@@ -290,7 +300,11 @@ fn note_leftovers(folder: &Folder, log: &Log, report: &mut Report) -> Result<(),
             report.notes.push(format!("version {id} is not read-only yet"));
         }
     }
-    for kept in folder.torn()?.into_iter().filter(|kept| !log.records_repair(kept)) {
+    for kept in folder
+        .torn()?
+        .into_iter()
+        .filter(|kept| !log.records_repair(kept))
+    {
         report
             .notes
             .push(format!("{kept}: an unfinished log line, not recorded yet"));

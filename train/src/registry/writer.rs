@@ -5,7 +5,7 @@ use super::folder::{Folder, LOCK, TORN, VERSIONS};
 use super::history::{History, unjudged};
 use super::log::{Change, Entry, Event, Log, Move};
 use super::manifest::sha256_hex;
-use super::{RegistryError, Registry};
+use super::{Registry, RegistryError};
 use crate::durable;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -138,7 +138,10 @@ impl<'a> Writer<'a> {
             _ => true,
         };
         if !happened {
-            self.note(format!("entry {} never took effect and was marked abandoned", last.seq));
+            self.note(format!(
+                "entry {} never took effect and was marked abandoned",
+                last.seq
+            ));
             self.append(Event::Abandon { entry: last.seq }, RECOVERY)?;
         } else if let Event::Promote(change) | Event::Rollback(change) = &last.event {
             self.finish(last.seq, change)?;
@@ -167,7 +170,9 @@ impl<'a> Writer<'a> {
             let to = links.get(&alias).cloned();
             let from = self.history.target(&alias).map(str::to_owned);
             if from != to {
-                self.note(format!("alias `{alias}` was found moved by something else than the registry"));
+                self.note(format!(
+                    "alias `{alias}` was found moved by something else than the registry"
+                ));
                 self.append(Event::External(Move { alias, from, to }), RECOVERY)?;
             }
         }
