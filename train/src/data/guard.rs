@@ -108,6 +108,23 @@ pub enum Leak {
     Data(#[from] DataError),
 }
 
+/// Every guard that looks at one prepared experiment.
+///
+/// # Errors
+/// The first leak found.
+pub fn check(
+    series: &[Series],
+    panel: &Panel,
+    index: &WindowIndex,
+    split: &Split,
+    scalers: &[Scaler],
+) -> Result<(), Leak> {
+    rows_are_of_their_symbol(series, panel)?;
+    windows_and_labels_are_right(panel, index)?;
+    split_is_purged(index, split)?;
+    scalers_are_of_train(panel, scalers, &split.train)
+}
+
 /// Every row is a bar of its own symbol, and rows of a segment are neighbours in the series.
 ///
 /// # Errors

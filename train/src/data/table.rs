@@ -7,7 +7,7 @@ use super::bars::Series;
 use super::error::DataError;
 use std::ops::Range;
 use tickfuse_core::error::FeatureError;
-use tickfuse_core::features::Bar;
+use tickfuse_core::features::{Bar, FeatureSet, Ready};
 
 /// Turns one bar after another into feature rows; what the tables need of the core's feature engine.
 pub trait RowMaker {
@@ -22,6 +22,20 @@ pub trait RowMaker {
     /// # Errors
     /// When the engine refuses the bar.
     fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError>;
+}
+
+impl RowMaker for FeatureSet {
+    fn names(&self) -> Vec<String> {
+        Self::names(self).map(Into::into).collect()
+    }
+
+    fn reset(&mut self) {
+        Self::reset(self);
+    }
+
+    fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError> {
+        Ok(Self::push(self, bar, out)? == Ready::Row)
+    }
 }
 
 /// How tables are cut.
