@@ -9,7 +9,7 @@ use super::split::{Part, Split};
 use super::table::{FeatureTable, Panel};
 use super::time::iso;
 use super::window::{Sample, WindowIndex};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tickfuse_core::bundle::Scaler;
 use tickfuse_core::features::Bar;
 
@@ -195,21 +195,26 @@ fn check_sample(
 /// # Errors
 /// [`Leak::Purge`], [`Leak::SharedWindow`].
 pub fn parts_do_not_touch(index: &WindowIndex, earlier: &Part, later: &Part) -> Result<(), Leak> {
-    let samples = |part: &Part| part.samples.iter().map(|&i| index.samples[i]).collect::<Vec<_>>();
-    let known = samples(earlier).iter().map(|sample| sample.label_ns).max();
-    let decision = samples(later).iter().map(|sample| sample.decision_ns).min();
-    if let (Some(known), Some(decision)) = (known, decision)
-        && known >= decision
-    {
-        return Err(Leak::Purge {
+    let seen: HashSet<usize> = earlier.samples.iter().copied().collect();
+    if let Some(&position) = later.samples.iter().find(|position| seen.contains(position)) {
+        return Err(Leak::SharedWindow { position });
+    }
+    let known = earlier
+        .samples
+        .iter()
+        .map(|&position| index.samples[position].label_ns)
+        .max();
+    let decision = later
+        .samples
+        .iter()
+        .map(|&position| index.samples[position].decision_ns)
+        .min();
+    match known.zip(decision) {
+        Some((known, decision)) if known >= decision => Err(Leak::Purge {
             known: iso(known),
             decision: iso(decision),
-        });
-    }
-    let seen: std::collections::HashSet<usize> = earlier.samples.iter().copied().collect();
-    match later.samples.iter().find(|position| seen.contains(position)) {
-        Some(&position) => Err(Leak::SharedWindow { position }),
-        None => Ok(()),
+        }),
+        _ => Ok(()),
     }
 }
 

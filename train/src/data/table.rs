@@ -7,9 +7,9 @@ use super::bars::Series;
 use super::error::DataError;
 use std::ops::Range;
 use tickfuse_core::error::FeatureError;
-use tickfuse_core::features::Bar;
+use tickfuse_core::features::{Bar, FeatureSet, Ready};
 
-/// Turns one bar after another into feature rows; what the tables need of the core's feature engine.
+/// Turns one bar after another into feature rows: the core's [`FeatureSet`], or a caller's own features.
 pub trait RowMaker {
     /// Column names; their number is `n_features`.
     fn names(&self) -> Vec<String>;
@@ -22,6 +22,20 @@ pub trait RowMaker {
     /// # Errors
     /// When the engine refuses the bar.
     fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError>;
+}
+
+impl RowMaker for FeatureSet {
+    fn names(&self) -> Vec<String> {
+        Self::names(self).map(str::to_owned).collect()
+    }
+
+    fn reset(&mut self) {
+        Self::reset(self);
+    }
+
+    fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError> {
+        Ok(Self::push(self, bar, out)? == Ready::Row)
+    }
 }
 
 /// How tables are cut.
@@ -327,6 +341,17 @@ pub(super) mod tests {
                 .starts_with("A.csv: row 2: A: feature `volume`: expected a finite"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn rows_of_the_core_engine_are_those_of_its_own_batch() {
+        let defs = tickfuse_core::features::standard_set("seed-000").unwrap();
+        let one = series("A", 100.0, &(0..80).collect::<Vec<_>>());
+        let batch = tickfuse_core::features::rows(&defs, &one.bars).unwrap();
+        let options = TableOptions { max_missing_bars: 0 };
+        let panel = build(&[one], &mut FeatureSet::new(&defs).unwrap(), &options).unwrap();
+        assert_eq!(panel.tables[0].rows, batch.values);
+        assert_eq!(panel.n_features(), batch.n_features);
     }
 
     #[test]
