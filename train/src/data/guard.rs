@@ -291,3 +291,86 @@ fn disturb(bar: &mut Bar, i: usize) {
     }
     bar.volume = bar.volume * factor + 1.0;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::split::Cut;
+    use super::super::table::tests::{panel, series};
+    use super::*;
+
+    fn made() -> (Vec<Series>, Panel, WindowIndex) {
+        let times: Vec<i64> = (0..60).collect();
+        let series = vec![series("A", 100.0, &times), series("B", 10.0, &times)];
+        let panel = panel(&series);
+        let index = WindowIndex::new(&panel, 4, 3).unwrap();
+        (series, panel, index)
+    }
+
+    #[test]
+    fn what_this_crate_makes_passes_every_guard() {
+        let (series, panel, index) = made();
+        let split = Split::new(
+            &panel,
+            &index,
+            &Cut::Shares {
+                train: 0.5,
+                validation: 0.25,
+            },
+        )
+        .unwrap();
+        assert!(split.test.is_some());
+        let scalers = super::super::scaler::fit(&panel, &index, &split.train).unwrap();
+        rows_are_of_their_symbol(&series, &panel).unwrap();
+        windows_and_labels_are_right(&panel, &index).unwrap();
+        split_is_purged(&index, &split).unwrap();
+        scalers_are_of_train(&panel, &scalers, &split.train).unwrap();
+    }
+
+    #[test]
+    fn the_test_part_is_held_against_training_and_validation() {
+        let (_, panel, index) = made();
+        let mut split = Split::new(
+            &panel,
+            &index,
+            &Cut::Shares {
+                train: 0.5,
+                validation: 0.25,
+            },
+        )
+        .unwrap();
+        split.test = Some(split.train.clone());
+        assert!(matches!(
+            split_is_purged(&index, &split),
+            Err(Leak::SharedWindow { .. })
+        ));
+    }
+
+    #[test]
+    fn a_time_that_is_not_the_rows_own_is_found() {
+        let (_, panel, mut index) = made();
+        index.samples[5].label_ns -= 10;
+        let found = windows_and_labels_are_right(&panel, &index).unwrap_err();
+        assert!(matches!(found, Leak::Times { .. }), "{found}");
+    }
+
+    #[test]
+    fn a_window_that_begins_before_the_first_row_or_ends_behind_the_last_is_found() {
+        let (_, panel, index) = made();
+        for end_row in [0, 58, u32::MAX] {
+            let mut wrong = index.clone();
+            wrong.samples[0].end_row = end_row;
+            let found = windows_and_labels_are_right(&panel, &wrong).unwrap_err();
+            assert!(matches!(found, Leak::Crossing { .. }), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_failure_on_changed_data_is_no_leak_but_is_reported() {
+        let (series, ..) = made();
+        let fails = |_: &[Series]| Err(DataError::Empty { path: "x".into() });
+        assert!(matches!(
+            past_ignores_future(&series, 0, fails),
+            Err(Leak::Data(_))
+        ));
+    }
+}

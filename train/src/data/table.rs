@@ -175,7 +175,7 @@ fn table(
             let bar = &series.bars[index];
             let ready = maker
                 .push(bar, &mut row)
-                .map_err(|source| refused(series, index, source))?;
+                .map_err(|reason| refused(series, index, reason))?;
             if ready {
                 check_finite(series, index, names, &row)?;
                 table.ts_ns.push(bar.ts_ns);
@@ -200,12 +200,12 @@ fn stretches(bars: &[Bar], max_step_ns: i64) -> impl Iterator<Item = Range<usize
         .map(move |end| std::mem::replace(&mut start, end)..end)
 }
 
-fn refused(series: &Series, index: usize, source: FeatureError) -> DataError {
+fn refused(series: &Series, index: usize, reason: FeatureError) -> DataError {
     DataError::Feature {
         path: series.source.clone(),
         symbol: series.symbol.clone(),
         row: series.row(index),
-        source,
+        reason,
     }
 }
 
@@ -295,9 +295,10 @@ pub(super) mod tests {
         let series = [series("A", 100.0, &[0, 1, 2, 5, 9])];
         let panel = build(&series, &mut ReturnAndVolume::default(), &options).unwrap();
         assert_eq!(panel.max_step_ns, 30);
+        let segments = &panel.tables[0].segments;
         assert_eq!(
-            panel.tables[0].segments,
-            [0..3],
+            (segments.len(), &segments[0]),
+            (1, &(0..3)),
             "the stretch of one bar gives no row"
         );
     }
