@@ -614,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_byte_and_no_truncation_gets_past_as_a_panic() {
+    fn flipped_bytes_and_truncations_are_errors_or_bars_and_never_a_panic() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("A.parquet");
         let mut columns = prices(9);
@@ -625,15 +625,21 @@ mod tests {
         columns.push(("optional double extra", Values::F64(vec![None; 9])));
         write(&path, Compression::SNAPPY, &[columns]);
         let sound = std::fs::read(&path).unwrap();
-        let mut n_refused = 0;
-        for at in 0..sound.len() {
+        let (mut n_refused, mut n_read) = (0, 0);
+        for at in (0..sound.len()).step_by(7) {
             let mut damaged = sound.clone();
             damaged[at] ^= 1 << (at % 8);
             std::fs::write(&path, &damaged).unwrap();
-            n_refused += usize::from(read(&path, &ReadOptions::default()).is_err());
+            match read(&path, &ReadOptions::default()) {
+                Ok(_) => n_read += 1,
+                Err(_) => n_refused += 1,
+            }
             std::fs::write(&path, &sound[..at]).unwrap();
             assert!(read(&path, &ReadOptions::default()).is_err(), "{at} bytes");
         }
-        assert!(n_refused > sound.len() / 4, "{n_refused} of {}", sound.len());
+        assert!(
+            n_refused > n_read / 2 && n_read > 0,
+            "{n_refused} refused, {n_read} read"
+        );
     }
 }
