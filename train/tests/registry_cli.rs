@@ -5,7 +5,6 @@ mod registry_common;
 use registry_common::{MODEL_NAME as M, Root, publish};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -39,8 +38,8 @@ fn bundle_file(folder: &Path) -> PathBuf {
     });
     let zeros = [0u8; 64];
     let tensor = TensorView::new(Dtype::F32, vec![16], &zeros).unwrap();
-    let metadata = HashMap::from([("tickfuse".to_owned(), schema.to_string())]);
-    let bytes = serialize([("w", tensor)], Some(metadata)).unwrap();
+    let metadata = [("tickfuse".to_owned(), schema.to_string())];
+    let bytes = serialize([("w", tensor)], Some(metadata.into_iter().collect())).unwrap();
     let path = folder.join("made.safetensors");
     std::fs::write(&path, bytes).unwrap();
     path

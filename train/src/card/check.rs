@@ -39,8 +39,9 @@ fn ensure(holds: bool, key: &str, expected: &str, found: impl ToString) -> Check
     })
 }
 
-/// A key without a value is left out, not null: readers in other languages need not know the difference.
-pub(super) fn no_null(key: &str, value: &Value) -> Checked {
+/// Holds a document to the shape the card is written in: serde alone would take null for a missing key and an array for an
+/// object.
+pub(super) fn same_shape(key: &str, given: &Value, written: &Value) -> Checked {
     let inside = |part: &str| {
         if key.is_empty() {
             part.to_owned()
@@ -48,13 +49,21 @@ pub(super) fn no_null(key: &str, value: &Value) -> Checked {
             format!("{key}.{part}")
         }
     };
-    match value {
-        Value::Null => ensure(false, key, "a value or no such key", "null"),
-        Value::Object(map) => map.iter().try_for_each(|(k, v)| no_null(&inside(k), v)),
-        Value::Array(items) => {
-            let mut items = items.iter().enumerate();
-            items.try_for_each(|(i, v)| no_null(&inside(&i.to_string()), v))
+    // A collection that is empty is not written at all; whatever else is missing was null.
+    let below = |part: &str, value: &Value, written: Option<&Value>| match written {
+        Some(written) => same_shape(&inside(part), value, written),
+        None => ensure(!value.is_null(), &inside(part), "a value or no such key", "null"),
+    };
+    match (given, written) {
+        (Value::Object(given), Value::Object(written)) => {
+            let mut parts = given.iter();
+            parts.try_for_each(|(k, v)| below(k, v, written.get(k)))
         }
+        (Value::Array(given), Value::Array(written)) => {
+            let mut parts = given.iter().enumerate();
+            parts.try_for_each(|(i, v)| below(&i.to_string(), v, written.get(i)))
+        }
+        (Value::Array(_), Value::Object(_)) => ensure(false, key, "an object", "an array"),
         _ => Ok(()),
     }
 }

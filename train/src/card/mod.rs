@@ -369,7 +369,8 @@ impl ModelCard {
     pub fn from_json(bytes: &[u8]) -> Result<Self, CardError> {
         let refused = |e: serde_json::Error| CardError::Json(e.to_string());
         let card: Self = serde_json::from_slice(bytes).map_err(refused)?;
-        check::no_null("", &serde_json::from_slice(bytes).map_err(refused)?)?;
+        let given = serde_json::from_slice(bytes).map_err(refused)?;
+        check::same_shape("", &given, &serde_json::to_value(&card).map_err(refused)?)?;
         card.check()?;
         Ok(card)
     }

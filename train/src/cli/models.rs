@@ -49,23 +49,24 @@ enum Action {
         /// Model name.
         name: String,
         /// Version, its number, `latest` or an alias.
-        #[arg(default_value = "latest")]
-        version: String,
+        #[arg(default_value = "latest", value_name = "VERSION")]
+        selector: String,
     },
     /// Check files, log and aliases; exit code 1 when something is wrong.
     Verify {
         /// Model name.
         name: String,
         /// Version, its number, `latest`, an alias, or `all`.
-        #[arg(default_value = "all")]
-        version: String,
+        #[arg(default_value = "all", value_name = "VERSION")]
+        selector: String,
     },
     /// Point an alias to a version.
     Promote {
         /// Model name.
         name: String,
         /// Version, its number, `latest` or another alias.
-        version: String,
+        #[arg(value_name = "VERSION")]
+        selector: String,
         /// The alias to move.
         #[arg(long = "to", default_value = BEST, value_name = "ALIAS")]
         alias: String,
@@ -106,14 +107,14 @@ pub(super) fn run(args: &Models, context: &Context) -> CommandResult {
             reason,
         } => publish(&registry, context, name, file, card.as_deref(), attach, reason),
         Action::List { name } => list(&registry, context, name.as_deref()),
-        Action::Show { name, version } => show(&registry, context, name, version),
-        Action::Verify { name, version } => verify(&registry, context, name, version),
+        Action::Show { name, selector } => show(&registry, context, name, selector),
+        Action::Verify { name, selector } => verify(&registry, context, name, selector),
         Action::Promote {
             name,
-            version,
+            selector,
             alias,
             reason,
-        } => deployed(context, &registry.promote(name, version, alias, reason)?),
+        } => deployed(context, &registry.promote(name, selector, alias, reason)?),
         Action::Rollback { name, alias, reason } => {
             deployed(context, &registry.rollback(name, alias, reason)?)
         }
@@ -208,8 +209,8 @@ fn list(registry: &Registry, context: &Context, name: Option<&str>) -> CommandRe
     Ok(Outcome::Done)
 }
 
-fn show(registry: &Registry, context: &Context, name: &str, version: &str) -> CommandResult {
-    let detail: Detail = registry.show(name, version)?;
+fn show(registry: &Registry, context: &Context, name: &str, selector: &str) -> CommandResult {
+    let detail: Detail = registry.show(name, selector)?;
     let mut text = format!("{}\n", detail.path.display());
     if !detail.aliases.is_empty() {
         let _ = writeln!(text, "aliases: {}", detail.aliases.join(", "));
@@ -220,8 +221,8 @@ fn show(registry: &Registry, context: &Context, name: &str, version: &str) -> Co
     Ok(Outcome::Done)
 }
 
-fn verify(registry: &Registry, context: &Context, name: &str, version: &str) -> CommandResult {
-    let report = registry.verify(name, version)?;
+fn verify(registry: &Registry, context: &Context, name: &str, selector: &str) -> CommandResult {
+    let report = registry.verify(name, selector)?;
     context.emit(&report, &report_text(&report))?;
     Ok(if report.is_ok() {
         Outcome::Done
