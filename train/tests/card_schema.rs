@@ -174,11 +174,11 @@ fn both_agree_on_every_changed_removed_and_added_key() {
             typed.is_ok(),
             "{what}: typed reader says {typed:?}"
         );
-        if typed.is_ok() {
-            accepted += 1
+        *(if typed.is_ok() {
+            &mut accepted
         } else {
-            refused += 1
-        }
+            &mut refused
+        }) += 1;
     }
     assert!(
         accepted > 100 && refused > 500,

@@ -229,6 +229,17 @@ fn sweep(case: &Case, kind: &str) -> BTreeSet<String> {
     met
 }
 
+/// All cases side by side; each has its own folders and processes.
+fn sweep_all(kind: &str) -> BTreeSet<String> {
+    std::thread::scope(|scope| {
+        let running = CASES.each_ref().map(|case| scope.spawn(|| sweep(case, kind)));
+        running
+            .into_iter()
+            .flat_map(|case| case.join().unwrap())
+            .collect()
+    })
+}
+
 /// Kills a promotion at every step and the writer that recovers from it at every step of that.
 fn sweep_recovery() -> BTreeSet<String> {
     let (mut met, mut ignored) = (BTreeSet::new(), BTreeSet::new());
@@ -281,17 +292,13 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_writer_killed_at_any_step_leaves_the_old_or_the_new_state() {
-    let mut met = sweep_recovery();
-    for case in &CASES {
-        met.extend(sweep(case, "kill"));
-    }
+    let mut met = sweep_all("kill");
+    met.extend(sweep_recovery());
     let all: BTreeSet<String> = Step::ALL.iter().map(|step| format!("{step:?}")).collect();
     assert_eq!(met, all, "kinds of steps the sweeps met, and all there are");
 }
 
 #[test]
 fn a_disk_that_fails_at_any_step_leaves_the_old_or_the_new_state() {
-    for case in &CASES {
-        sweep(case, "fail");
-    }
+    sweep_all("fail");
 }
