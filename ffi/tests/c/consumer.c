@@ -12,15 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPECT(condition)                                                                                            \
-    do {                                                                                                             \
-        if (!(condition)) {                                                                                          \
-            char text[1024];                                                                                         \
-            (void)tickfuse_last_error(text, sizeof text);                                                            \
-            fprintf(stderr, "%s:%d: expected %s; last error: %s\n", __FILE__, __LINE__, #condition, text);           \
-            exit(1);                                                                                                 \
-        }                                                                                                            \
-    } while (0)
+#define EXPECT(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
+
+static void fail(int line, const char *expected) {
+    char text[1024];
+    (void)tickfuse_last_error(text, sizeof text);
+    fprintf(stderr, "%s:%d: expected %s; last error: %s\n", __FILE__, line, expected, text);
+    exit(1);
+}
 
 struct windows {
     float *narrow;
