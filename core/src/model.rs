@@ -183,7 +183,10 @@ fn bundle_options(options: OpenOptions) -> BundleOptions {
 /// The inputs as feature definitions, or the name of the first that has none.
 fn feature_defs(schema: &Schema) -> Result<Vec<FeatureDef>, String> {
     let def = |input: &Input| match &input.feature {
-        Some(op) => Ok(FeatureDef { name: input.name.clone(), op: op.clone() }),
+        Some(op) => Ok(FeatureDef {
+            name: input.name.clone(),
+            op: op.clone(),
+        }),
         None => Err(input.name.clone()),
     };
     schema.inputs.iter().map(def).collect()
@@ -192,7 +195,9 @@ fn feature_defs(schema: &Schema) -> Result<Vec<FeatureDef>, String> {
 /// Refuses feature definitions that are sound one by one but not together.
 fn check_features(schema: &Schema) -> Result<(), OpenError> {
     match feature_defs(schema) {
-        Ok(defs) => FeatureSet::new(&defs).map(drop).map_err(|e| OpenError::Schema(format!("inputs: {e}"))),
+        Ok(defs) => FeatureSet::new(&defs)
+            .map(drop)
+            .map_err(|e| OpenError::Schema(format!("inputs: {e}"))),
         Err(_) => Ok(()),
     }
 }

@@ -5,5 +5,13 @@
 //! [`import`], [`export`] foreign files · [`cli`] the `tickfuse` program.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod fit;
+pub mod losses;
+pub mod metrics;
+pub mod nets;
+pub mod ops;
+pub mod optim;
+pub mod tape;

@@ -113,7 +113,7 @@ pub struct Input {
     pub missing: Missing,
 }
 
-/// Affine scaling `z = (x - center) / scale` in f64, rounded once to f32.
+/// Affine scaling `z = (x - center) * (1 / scale)` in f64, rounded once to f32.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaler {

@@ -19,7 +19,7 @@ const LN2_HIGH: f32 = 0.693_145_75;
 const LN2_LOW: f32 = 1.428_606_8e-6;
 /// Coefficients of Q, highest power first.
 const Q: [f32; 6] = [
-    1.991_423_1e-4,
+    1.991_423e-4,
     1.394_105e-3,
     8.333_273e-3,
     4.166_635_4e-2,

@@ -137,7 +137,7 @@ impl Kernels {
     /// The table of a level, if this CPU runs it.
     #[must_use]
     pub fn for_level(level: Level) -> Option<&'static Self> {
-        level.is_available().then(|| match level {
+        let table = match level {
             Level::Portable => &PORTABLE,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => &AVX2,
@@ -146,8 +146,9 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Bf16 => &AVX512_BF16,
             #[cfg(not(target_arch = "x86_64"))]
-            _ => &PORTABLE,
-        })
+            _ => return None,
+        };
+        level.is_available().then_some(table)
     }
 
     /// The level of this table.

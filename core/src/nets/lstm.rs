@@ -140,18 +140,18 @@ fn open_layer(
         let name = format!("lstm.{l}.{name}");
         Ok(match schema.precision {
             Precision::F32 => GateWeights::F32(lines(
-                from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?,
+                &from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?,
                 &name,
             )?),
             Precision::Bf16 => {
                 let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
-                GateWeights::Bf16(lines(from.tensor::<bf16>(&name, &shape)?, &name)?)
+                GateWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
             }
         })
     };
     let (input, recurrent) = (gates("input", n_in)?, gates("recurrent", n_hidden)?);
     let name = format!("lstm.{l}.bias");
-    let bias = lines(from.tensor::<f32>(&name, &[blocks, 4, LANES])?, &name)?;
+    let bias = lines(&from.tensor::<f32>(&name, &[blocks, 4, LANES])?, &name)?;
     Ok(LstmLayer {
         input,
         recurrent,
@@ -172,15 +172,15 @@ fn open_dense(
     let (name, panels) = (format!("head.{j}.weight"), n_blocks(layer.n_out));
     let weights = match schema.precision {
         Precision::F32 => {
-            DenseWeights::F32(lines(from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?)
+            DenseWeights::F32(lines(&from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?)
         }
         Precision::Bf16 => {
             let shape = [panels, n_in.div_ceil(2), LANES, 2];
-            DenseWeights::Bf16(lines(from.tensor::<bf16>(&name, &shape)?, &name)?)
+            DenseWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
         }
     };
     let name = format!("head.{j}.bias");
-    let bias = lines(from.tensor::<f32>(&name, &[panels, LANES])?, &name)?;
+    let bias = lines(&from.tensor::<f32>(&name, &[panels, LANES])?, &name)?;
     Ok(DenseLayer {
         weights,
         bias,
@@ -190,7 +190,7 @@ fn open_dense(
 }
 
 /// Numbers as whole cache lines, which the format's alignment and padding make them.
-fn lines<T: Pod, L: Pod>(view: View<T>, tensor: &str) -> Result<View<L>, OpenError> {
+fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View<L>, OpenError> {
     view.cast().ok_or_else(|| OpenError::Misaligned {
         tensor: tensor.to_string(),
         expected: align_of::<L>() as u64,

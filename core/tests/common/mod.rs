@@ -38,7 +38,7 @@ pub(crate) fn schema(shape: Shape) -> Schema {
             scale: 1.0 + i as f64,
             fitted_ns: None,
         }),
-        missing: if i % 2 == 0 {
+        missing: if i.is_multiple_of(2) {
             Missing::Reject
         } else {
             Missing::Center

@@ -1,0 +1,156 @@
+//! The TOML file of a training run; unknown keys are errors.
+
+use super::ExperimentError;
+use crate::data::split::Cut;
+use crate::fit::FitConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tickfuse_core::bundle::Precision;
+use tickfuse_core::features::{FeatureDef, STANDARD_SETS, standard_set};
+
+/// Everything a run needs besides the data themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Model name.
+    pub name: String,
+    /// Type of the weights in the model file.
+    #[serde(default = "f32_weights")]
+    pub precision: Precision,
+    /// Where the bars are.
+    pub data: DataConfig,
+    /// What a row holds.
+    pub features: FeaturesConfig,
+    /// Windows and label.
+    pub window: WindowConfig,
+    /// Where training, validation and test meet.
+    pub split: Cut,
+    /// The network.
+    pub net: NetConfig,
+    /// The fit.
+    #[serde(default)]
+    pub fit: FitConfig,
+}
+
+fn f32_weights() -> Precision {
+    Precision::F32
+}
+
+/// Where the bars are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Folder of a snapshot; relative to the configuration file.
+    pub snapshot: PathBuf,
+    /// Bars that may be missing between two neighbours before a new segment begins.
+    #[serde(default)]
+    pub max_missing_bars: u32,
+}
+
+/// What a row holds: a named list, or a list of definitions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeaturesConfig {
+    /// Name of a standard set.
+    Set(String),
+    /// Definitions in order.
+    List(Vec<FeatureDef>),
+}
+
+/// Windows and label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Rows of a window.
+    pub lookback: usize,
+    /// Bars from the last row of the window to the one predicted.
+    pub horizon: usize,
+}
+
+/// The network; one output column is added behind `head`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetConfig {
+    /// LSTM width.
+    pub n_hidden: usize,
+    /// LSTM layers.
+    pub n_layers: usize,
+    /// Widths of the dense layers between the LSTM and the output.
+    #[serde(default)]
+    pub head: Vec<usize>,
+    /// Dropout between layers while training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+impl TrainConfig {
+    /// Reads a configuration; a relative snapshot folder is taken from the file's own folder.
+    ///
+    /// # Errors
+    /// The file, and the key with what was expected.
+    pub fn read(path: &Path) -> Result<Self, ExperimentError> {
+        let refuse = |reason: String| ExperimentError::Config { path: path.into(), reason };
+        let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        if let Some(folder) = path.parent() {
+            config.data.snapshot = folder.join(&config.data.snapshot);
+        }
+        Ok(config)
+    }
+
+    /// The feature definitions.
+    ///
+    /// # Errors
+    /// An unknown set, with the known ones.
+    pub fn feature_defs(&self) -> Result<Vec<FeatureDef>, ExperimentError> {
+        match &self.features {
+            FeaturesConfig::List(list) => Ok(list.clone()),
+            FeaturesConfig::Set(name) => standard_set(name).ok_or_else(|| ExperimentError::FeatureSet {
+                found: name.clone(),
+                known: STANDARD_SETS.map(|(name, _)| name).join(", "),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        name = "up5"
+        features = { set = "scale-free" }
+        split = { shares = { train = 0.7, validation = 0.15 } }
+        [data]
+        snapshot = "snapshots/x"
+        [window]
+        lookback = 64
+        horizon = 5
+        [net]
+        n_hidden = 128
+        n_layers = 2
+        head = [64]
+    "#;
+
+    #[test]
+    fn a_short_file_is_enough() {
+        let config: TrainConfig = toml::from_str(TEXT).unwrap();
+        assert_eq!(config.precision, Precision::F32);
+        assert_eq!(config.fit, FitConfig::default());
+        assert!(!config.feature_defs().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let text = TEXT.replace("n_hidden", "hidden");
+        let error = toml::from_str::<TrainConfig>(&text).unwrap_err().to_string();
+        assert!(error.contains("hidden"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_set_names_the_known_ones() {
+        let config: TrainConfig = toml::from_str(&TEXT.replace("scale-free", "best")).unwrap();
+        let error = config.feature_defs().unwrap_err().to_string();
+        assert!(error.contains("`best`") && error.contains("seed-000"), "{error}");
+    }
+}

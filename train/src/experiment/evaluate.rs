@@ -1,0 +1,40 @@
+//! Figures of a model file on a part of the split, computed by serving it: raw rows in, its own scalers, its outputs.
+
+use super::{Experiment, ExperimentError};
+use crate::data::split::Part;
+use crate::metrics::{BinaryMetrics, MetricOptions};
+use std::sync::Arc;
+use tickfuse_core::{Model, Session};
+
+/// Windows per call.
+const BATCH: usize = 60;
+
+/// Metrics of the first output column, a probability of up, over the part's windows.
+///
+/// # Errors
+/// [`ExperimentError::Run`] when the model refuses a window.
+pub fn evaluate(
+    experiment: &Experiment,
+    model: &Arc<Model>,
+    part: &Part,
+    train_rate: f64,
+) -> Result<BinaryMetrics, ExperimentError> {
+    let index = &experiment.index;
+    let (n_features, n_outputs) = (model.schema().n_features(), model.schema().n_outputs());
+    let mut session = Session::new(model, BATCH);
+    let (mut p, mut labels) = (Vec::new(), Vec::new());
+    let mut out = vec![0.0; BATCH * n_outputs];
+    for positions in part.samples.chunks(BATCH) {
+        let mut windows = Vec::with_capacity(BATCH * index.lookback * n_features);
+        for sample in positions.iter().map(|i| &index.samples[*i]) {
+            let table = &experiment.panel.tables[sample.series as usize];
+            let end = sample.end_row as usize + 1;
+            windows.extend_from_slice(&table.rows[(end - index.lookback) * n_features..end * n_features]);
+            labels.push(f32::from(u8::from(sample.up)));
+        }
+        let out = &mut out[..positions.len() * n_outputs];
+        session.run_batch(&windows, positions.len(), out)?;
+        p.extend(out.iter().step_by(n_outputs).map(|v| f64::from(*v)));
+    }
+    Ok(BinaryMetrics::from_probabilities(&p, &labels, MetricOptions::new(train_rate, index.horizon)))
+}

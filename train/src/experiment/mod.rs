@@ -1,0 +1,255 @@
+//! One training run from a snapshot to a measured model file.
+//!
+//! [`Experiment::prepare`] bars -> features -> windows -> purged split -> scalers fitted on training rows, with every
+//! leak guard run on the result; [`Experiment::fit`] (or `resume`); [`Experiment::finish`] best weights -> model file,
+//! whose metrics are computed by serving that very file.
+
+mod card;
+mod config;
+mod evaluate;
+
+pub use card::card;
+pub use config::{DataConfig, FeaturesConfig, NetConfig, TrainConfig, WindowConfig};
+pub use evaluate::evaluate;
+
+use crate::assemble::assemble;
+use crate::checkpoint::Checkpoint;
+use crate::data::scaler;
+use crate::data::split::{Part, Split};
+use crate::data::table::{self, Panel, TableOptions};
+use crate::data::window::{Batches, Target as LabelKind, WindowIndex};
+use crate::data::{DataError, guard, snapshot};
+use crate::fit::{self, BatchSource, CheckpointPlan, FitError, Observer, Outcome, Run};
+use crate::metrics::BinaryMetrics;
+use crate::nets::lstm::{LstmNet, LstmNetConfig};
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use tickfuse_core::bundle::{
+    Arrival, FORMAT, Input, Missing, Net, Output, OutputKind, Scaler, Schema, Target,
+};
+use tickfuse_core::error::{OpenError, WriteError};
+use tickfuse_core::features::{FeatureDef, FeatureSet};
+use tickfuse_core::plain::{PlainTensor, PlainTensors};
+use tickfuse_core::{Model, OpenOptions};
+
+/// Why a run did not end in a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The configuration file.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// File.
+        path: PathBuf,
+        /// Key and reason.
+        reason: String,
+    },
+    /// An unknown feature set.
+    #[error("features: no set `{found}`; expected one of {known}")]
+    FeatureSet {
+        /// Name found.
+        found: String,
+        /// Names known.
+        known: String,
+    },
+    /// A feature definition was refused.
+    #[error("features: {0}")]
+    Feature(#[from] tickfuse_core::error::FeatureError),
+    /// Sizes of the network.
+    #[error("net: {0}")]
+    Net(String),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A leak guard tripped: a defect of this program, never served.
+    #[error("leak guard: {0}")]
+    Leak(#[from] guard::Leak),
+    /// The fit.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The model file could not be made.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The model file could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A window could not be answered.
+    #[error("evaluation: {0}")]
+    Run(#[from] tickfuse_core::error::RunError),
+}
+
+/// A run, its data prepared.
+#[derive(Debug)]
+pub struct Experiment {
+    /// Configuration.
+    pub config: TrainConfig,
+    /// Identity of the snapshot.
+    pub snapshot_id: String,
+    /// Feature rows of every symbol.
+    pub panel: Panel,
+    /// Labelled windows.
+    pub index: WindowIndex,
+    /// Training, validation, test.
+    pub split: Split,
+    scalers: Vec<Scaler>,
+    defs: Vec<FeatureDef>,
+    batches: Batches,
+    net: LstmNet,
+}
+
+/// A model file with what was measured on it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finished {
+    /// The bytes.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+    /// Figures of the validation part, which chose the epoch.
+    pub validation: BinaryMetrics,
+    /// Figures of the test part, which chose nothing.
+    pub test: Option<BinaryMetrics>,
+}
+
+impl Experiment {
+    /// Loads the snapshot (refused unless it verifies) and prepares windows.
+    ///
+    /// # Errors
+    /// [`ExperimentError`].
+    pub fn prepare(config: TrainConfig) -> Result<Self, ExperimentError> {
+        let (found, series) = snapshot::load(&config.data.snapshot)?;
+        let defs = config.feature_defs()?;
+        let options = TableOptions { max_missing_bars: config.data.max_missing_bars };
+        let panel = table::build(&series, &mut FeatureSet::new(&defs)?, &options)?;
+        let index = WindowIndex::new(&panel, config.window.lookback, config.window.horizon)?;
+        let split = Split::new(&panel, &index, &config.split)?;
+        let scalers = scaler::fit(&panel, &index, &split.train)?;
+        guard::check(&series, &panel, &index, &split, &scalers)?;
+        let batches = Batches::new(&panel, &index, &scalers, LabelKind::Direction)?;
+        let net = LstmNet::new(net_config(&config, defs.len())).map_err(ExperimentError::Net)?;
+        Ok(Self { config, snapshot_id: found.id, panel, index, split, scalers, defs, batches, net })
+    }
+
+    /// Fits from fresh start values, or goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Fit`].
+    pub fn fit(
+        &self,
+        from: Option<Checkpoint>,
+        checkpoint: &Path,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, ExperimentError> {
+        let source = |part| Windows { batches: &self.batches, part };
+        let fingerprint = self.fingerprint();
+        let run = Run {
+            train: &source(&self.split.train),
+            valid: &source(&self.split.validation),
+            data_fingerprint: &fingerprint,
+            horizon: self.config.window.horizon,
+            checkpoint: Some(CheckpointPlan { path: checkpoint.into(), every_steps: Some(200) }),
+            stop,
+            observer,
+        };
+        Ok(match from {
+            None => fit::fit(&self.net, &self.config.fit, run)?,
+            Some(checkpoint) => fit::resume(&self.net, &self.config.fit, run, checkpoint)?,
+        })
+    }
+
+    /// The model file of a fit's best weights, with its figures inside.
+    ///
+    /// # Errors
+    /// [`ExperimentError`].
+    pub fn finish(&self, outcome: &Outcome) -> Result<Finished, ExperimentError> {
+        let tensors: PlainTensors = self
+            .net
+            .bundle_tensors(&outcome.best)
+            .into_iter()
+            .map(|t| (t.name, PlainTensor { shape: t.shape, data: t.data }))
+            .collect();
+        let mut schema = self.schema();
+        let draft = Model::from_bytes(&assemble(&schema, &tensors)?, OpenOptions::default())?;
+        let rate = outcome.state.train_rate;
+        let validation = evaluate(self, &draft, &self.split.validation, rate)?;
+        let test = self.split.test.as_ref().map(|part| evaluate(self, &draft, part, rate)).transpose()?;
+        let facts = json!({
+            "snapshot_id": self.snapshot_id,
+            "program_version": env!("CARGO_PKG_VERSION"),
+            "seed": self.config.fit.seed,
+            "best_epoch": outcome.state.early.best_epoch,
+            "epochs": outcome.state.history.len(),
+            "split": self.split,
+            "validation": validation,
+            "test": test,
+        });
+        schema.provenance = facts.as_object().cloned().unwrap_or_default();
+        Ok(Finished { bytes: assemble(&schema, &tensors)?, validation, test })
+    }
+
+    /// What a checkpoint must agree with: snapshot, features, windows and split.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let facts = json!([self.snapshot_id, self.defs, self.config.window, self.config.split, self.config.data.max_missing_bars]);
+        let digest = Sha256::digest(facts.to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn schema(&self) -> Schema {
+        let horizon = self.config.window.horizon;
+        let inputs = self.defs.iter().zip(&self.scalers).map(|(def, scaler)| Input {
+            name: def.name.clone(),
+            feature: Some(def.op.clone()),
+            scaler: Some(*scaler),
+            missing: Missing::Reject,
+        });
+        Schema {
+            format: FORMAT,
+            name: self.config.name.clone(),
+            net: Net::Lstm(self.net.config().schema()),
+            precision: self.config.precision,
+            inputs: inputs.collect(),
+            bar_interval_ns: Some(self.panel.interval_ns),
+            outputs: vec![Output {
+                name: "p_up".into(),
+                kind: OutputKind::Sigmoid,
+                labels: vec!["up".into()],
+                unit: "probability".into(),
+            }],
+            target: Some(Target { horizon, label: format!("close[t+{horizon}] > close[t]") }),
+            arrival: Arrival::PreRolled,
+            golden_tolerance: 1.0,
+            provenance: serde_json::Map::new(),
+        }
+    }
+}
+
+fn net_config(config: &TrainConfig, n_features: usize) -> LstmNetConfig {
+    let net = &config.net;
+    LstmNetConfig {
+        n_features,
+        lookback: config.window.lookback,
+        n_hidden: net.n_hidden,
+        n_layers: net.n_layers,
+        head: net.head.iter().copied().chain([1]).collect(),
+        dropout: net.dropout,
+    }
+}
+
+/// The windows of one part as the trainer reads them.
+struct Windows<'a> {
+    batches: &'a Batches,
+    part: &'a Part,
+}
+
+impl BatchSource for Windows<'_> {
+    fn len(&self) -> usize {
+        self.part.samples.len()
+    }
+
+    fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
+        let positions: Vec<usize> = indices.iter().map(|i| self.part.samples[*i]).collect();
+        self.batches.fill(&positions, x, y);
+    }
+}

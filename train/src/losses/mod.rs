@@ -1,0 +1,3 @@
+//! Losses, one file each: formula, value, gradient, gradient check.
+
+pub mod bce;
