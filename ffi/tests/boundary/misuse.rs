@@ -79,10 +79,13 @@ struct Call {
     flags: *mut u32,
 }
 
+/// What makes a sound call wrong.
+type Change = fn(&mut Call);
+
 /// Changes a sound call of one window and gives its status; the outputs must stay untouched.
 fn refused(change: impl FnOnce(&mut Call)) -> i32 {
     let session = OpenSession::new(2);
-    let windows = vec![0.5_f32; 2 * N_VALUES];
+    let windows = [0.5_f32; 2 * N_VALUES];
     let (mut out, mut flags) = ([UNTOUCHED; 6], 77_u32);
     let mut call = Call {
         session: session.0,
@@ -112,7 +115,7 @@ fn refused(change: impl FnOnce(&mut Call)) -> i32 {
 
 #[test]
 fn null_pointers_of_a_run_are_refused_by_name() {
-    let cases: [(fn(&mut Call), &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (|c| c.session = null_mut(), "session"),
         (|c| c.windows = null(), "windows"),
         (|c| c.out = null_mut(), "out"),
@@ -126,7 +129,7 @@ fn null_pointers_of_a_run_are_refused_by_name() {
 
 #[test]
 fn misaligned_pointers_of_a_run_are_refused_by_name() {
-    let cases: [(fn(&mut Call), &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (|c| c.session = odd(c.session), "session"),
         (|c| c.windows = odd(c.windows), "windows"),
         (|c| c.out = odd(c.out), "out"),
@@ -144,7 +147,7 @@ fn misaligned_pointers_of_a_run_are_refused_by_name() {
 
 #[test]
 fn wrong_lengths_of_a_run_are_refused_with_both_numbers() {
-    let cases: [(fn(&mut Call), Status, &str); 8] = [
+    let cases: [(Change, Status, &str); 8] = [
         (
             |c| c.n_values = 0,
             Status::RunInputLength,
@@ -196,7 +199,7 @@ fn wrong_lengths_of_a_run_are_refused_with_both_numbers() {
 
 #[test]
 fn a_value_the_model_refuses_is_named_by_its_place() {
-    let mut windows = vec![0.5_f32; 2 * N_VALUES];
+    let mut windows = [0.5_f32; 2 * N_VALUES];
     windows[N_VALUES + 5] = f32::INFINITY;
     let status = refused(|c| {
         (c.windows, c.n_values) = (windows.as_ptr(), windows.len());
@@ -212,7 +215,7 @@ fn a_value_the_model_refuses_is_named_by_its_place() {
 #[test]
 fn output_may_lie_in_the_window_it_answers() {
     let session = OpenSession::new(1);
-    let mut window = vec![0.5_f32; N_VALUES];
+    let mut window = [0.5_f32; N_VALUES];
     let (mut apart, mut flags) = ([0.0; 3], 0);
     let at = window.as_mut_ptr();
     let run = |out: *mut f32, flags: &mut u32| {
@@ -284,10 +287,8 @@ fn texts_need_room_for_all_of_them() {
     let to = buf.as_mut_ptr().cast::<c_char>();
     for len in [0, 1, HASH_SIZE - 1] {
         // SAFETY: the length is below the buffer's.
-        assert_eq!(
-            unsafe { tickfuse_model_hash(model.0, to, len) },
-            Status::Buffer.number()
-        );
+        let status = unsafe { tickfuse_model_hash(model.0, to, len) };
+        assert_eq!(status, Status::Buffer.number());
         assert_eq!(
             last_error(),
             format!("buf: expected room for 65 bytes, found {len}")
