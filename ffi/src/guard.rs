@@ -1,6 +1,7 @@
 //! What every call runs inside: panics end here, and a handle that met one answers no more.
 
-use crate::error::{self, Failure};
+use crate::error::Failure;
+use crate::last_error;
 use crate::status::Status;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,8 +24,8 @@ fn caught<T>(call: impl FnOnce() -> Result<T, Failure>) -> Result<T, i32> {
     // What a panic leaves half-done stays behind the poison of its handle.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(failure)) => Err(error::record(&failure)),
-        Err(payload) => Err(error::record_panic(&*payload)),
+        Ok(Err(failure)) => Err(last_error::record(&failure)),
+        Err(payload) => Err(last_error::record_panic(&*payload)),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The C interface: translation of the core to `include/tickfuse.h`, which is the authority and the document.
 //!
-//! One file per C noun; none holds logic of its own. Every function checks its pointers ([`mod@pointer`]), catches
-//! panics ([`mod@guard`]), and leaves the reason of a failure with its thread ([`mod@error`]). The functions are
+//! One file per C noun; none holds logic of its own. Every function checks its pointers (`pointer.rs`), catches
+//! panics (`guard.rs`), and leaves the reason of a failure with its thread (`last_error.rs`). The functions are
 //! public to Rust for this package's tests alone: Rust programs use `tickfuse-core`.
 
 mod error;
 mod guard;
+mod last_error;
 mod model;
 mod options;
 mod pointer;
@@ -16,7 +17,7 @@ mod status;
 #[path = "../../core/tests/common/mod.rs"]
 mod test_models;
 
-pub use error::tickfuse_last_error;
+pub use last_error::tickfuse_last_error;
 pub use model::{
     HASH_SIZE, ModelHandle, tickfuse_model_free, tickfuse_model_hash, tickfuse_model_level,
     tickfuse_model_lookback, tickfuse_model_n_features, tickfuse_model_n_outputs, tickfuse_model_open,

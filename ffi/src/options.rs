@@ -69,7 +69,7 @@ pub(crate) unsafe fn read(options: *const CallerOptions) -> Result<Opening, UseE
             found: *size,
         });
     }
-    // SAFETY: the caller promises `size` bytes, and padding is part of no field.
+    // SAFETY: the caller promises `size` bytes; the structure has no padding that could be uninitialised.
     let bytes = unsafe { pointer::slice(options.cast::<u8>(), *size, "options") }?;
     if let Some(i) = bytes[known..].iter().position(|byte| *byte != 0) {
         return Err(UseError::OptionsTail { offset: known + i });
