@@ -1,6 +1,7 @@
 //! Every wrong call is an error with the right number, and leaves every output as it was.
 
 use crate::models;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 use tickfuse::*;
@@ -362,6 +363,25 @@ fn files_that_are_no_models_are_refused_and_hand_out_nothing() {
     );
     // SAFETY: just opened.
     unsafe { tickfuse_model_free(model) };
+}
+
+/// Groups that no content of a file leads to.
+const NOT_BY_FILE: [Status; 3] = [Status::OpenIo, Status::OpenLevel, Status::OpenOther];
+
+#[test]
+fn hostile_files_reach_every_number_a_file_can_reach_and_no_other() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/hostile");
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = CString::new(entry.unwrap().path().to_str().unwrap()).unwrap();
+        let mut model = null_mut();
+        // SAFETY: a C string and a writable place.
+        found.insert(unsafe { tickfuse_model_open(path.as_ptr(), null(), &mut model) });
+        assert!(model.is_null() && !last_error().is_empty(), "{path:?}");
+    }
+    let open = |status: &&Status| status.number() / 100 == 2 && !NOT_BY_FILE.contains(status);
+    let expected: BTreeSet<i32> = Status::ALL.iter().filter(open).map(|s| s.number()).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
