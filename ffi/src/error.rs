@@ -1,0 +1,242 @@
+//! Why a call did not succeed, and which status that is.
+
+use crate::status::Status;
+use core::fmt;
+use tickfuse_core::error::{OpenError, RunError};
+
+/// Why a call was wrong in itself. `&'static str` fields are parameter names of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UseError {
+    Null(&'static str),
+    Alignment {
+        parameter: &'static str,
+        expected: usize,
+        found: usize,
+    },
+    Length {
+        parameter: &'static str,
+        limit: usize,
+        found: usize,
+    },
+    Buffer {
+        needed: usize,
+        found: usize,
+    },
+    OptionsSize {
+        known: usize,
+        limit: usize,
+        found: usize,
+    },
+    OptionsTail {
+        offset: usize,
+    },
+    OptionsFlags {
+        unknown: u32,
+    },
+    OptionsReserved {
+        found: u32,
+    },
+    OptionsLevel,
+    #[cfg_attr(unix, allow(dead_code, reason = "any bytes are a path on Unix"))]
+    Path,
+    Busy,
+}
+
+impl UseError {
+    fn status(self) -> Status {
+        match self {
+            Self::Null(_) => Status::Null,
+            Self::Alignment { .. } => Status::Alignment,
+            Self::Length { .. } => Status::Length,
+            Self::Buffer { .. } => Status::Buffer,
+            Self::OptionsSize { .. }
+            | Self::OptionsTail { .. }
+            | Self::OptionsFlags { .. }
+            | Self::OptionsReserved { .. }
+            | Self::OptionsLevel => Status::Options,
+            Self::Path => Status::Path,
+            Self::Busy => Status::Busy,
+        }
+    }
+}
+
+impl fmt::Display for UseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Null(parameter) => write!(f, "{parameter}: expected a pointer, found NULL"),
+            Self::Alignment {
+                parameter,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{parameter}: expected a multiple of {expected}, found address {found:#x}"
+                )
+            }
+            Self::Length {
+                parameter,
+                limit,
+                found,
+            } => {
+                write!(f, "{parameter}: expected 1 to {limit}, found {found}")
+            }
+            Self::Buffer { needed, found } => {
+                write!(f, "buf: expected room for {needed} bytes, found {found}")
+            }
+            Self::OptionsSize { known, limit, found } => {
+                write!(
+                    f,
+                    "options.size: expected sizeof, {known} to {limit}, found {found}"
+                )
+            }
+            Self::OptionsTail { offset } => write!(
+                f,
+                "options: byte {offset} is not zero and belongs to a field this library does not know"
+            ),
+            Self::OptionsFlags { unknown } => write!(f, "options.flags: unknown bits {unknown:#x}"),
+            Self::OptionsReserved { found } => write!(f, "options.reserved: expected 0, found {found}"),
+            Self::OptionsLevel => {
+                f.write_str("options.level: expected portable, avx2, avx512, avx512bf16 or NULL")
+            }
+            Self::Path => f.write_str("path: expected UTF-8"),
+            Self::Busy => f.write_str("session: it is running another call; use one session per thread"),
+        }
+    }
+}
+
+/// Why a call did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Use(UseError),
+    Open(OpenError),
+    Run(RunError),
+    Poisoned,
+}
+
+impl From<UseError> for Failure {
+    fn from(e: UseError) -> Self {
+        Self::Use(e)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(e: OpenError) -> Self {
+        Self::Open(e)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(e: RunError) -> Self {
+        Self::Run(e)
+    }
+}
+
+impl Failure {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Use(e) => e.status(),
+            Self::Open(e) => open_status(e),
+            Self::Run(e) => run_status(*e),
+            Self::Poisoned => Status::Poisoned,
+        }
+    }
+}
+
+fn open_status(e: &OpenError) -> Status {
+    match e {
+        OpenError::Io(_) => Status::OpenIo,
+        OpenError::Truncated { .. } | OpenError::TrailingBytes { .. } => Status::OpenSize,
+        OpenError::HeaderLength { .. }
+        | OpenError::HeaderJson(_)
+        | OpenError::DuplicateKey(_)
+        | OpenError::TooManyTensors { .. } => Status::OpenHeader,
+        OpenError::Misaligned { .. }
+        | OpenError::Overlap { .. }
+        | OpenError::Hole { .. }
+        | OpenError::TensorSize { .. }
+        | OpenError::TensorRank { .. } => Status::OpenLayout,
+        OpenError::TensorType { .. }
+        | OpenError::TensorShape { .. }
+        | OpenError::MissingTensor(_)
+        | OpenError::UnknownTensor(_) => Status::OpenTensor,
+        OpenError::NonFinite { .. } => Status::OpenValue,
+        OpenError::NotABundle => Status::OpenNotABundle,
+        OpenError::UnknownVersion { .. } => Status::OpenVersion,
+        OpenError::SchemaJson(_) | OpenError::Schema(_) => Status::OpenSchema,
+        OpenError::MissingScaler { .. } => Status::OpenScaler,
+        OpenError::HashPlace | OpenError::Hash { .. } => Status::OpenHash,
+        OpenError::Golden { .. } => Status::OpenGolden,
+        OpenError::LevelUnavailable(_) => Status::OpenLevel,
+        _ => Status::OpenOther,
+    }
+}
+
+fn run_status(e: RunError) -> Status {
+    match e {
+        RunError::InputLength { .. } => Status::RunInputLength,
+        RunError::OutputLength { .. } => Status::RunOutputLength,
+        RunError::NonFinite { .. } => Status::RunNonFinite,
+        RunError::Batch { .. } => Status::RunBatch,
+        _ => Status::RunOther,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_for_wrong_use_names_its_parameter() {
+        let all = [
+            (UseError::Null("out"), "out: "),
+            (
+                UseError::Alignment {
+                    parameter: "out",
+                    expected: 4,
+                    found: 0x11,
+                },
+                "out: expected a multiple of 4, found address 0x11",
+            ),
+            (
+                UseError::Length {
+                    parameter: "max_batch",
+                    limit: 9,
+                    found: 0,
+                },
+                "max_batch: expected 1 to 9, found 0",
+            ),
+            (
+                UseError::Buffer {
+                    needed: 65,
+                    found: 64,
+                },
+                "buf: expected room for 65 bytes, found 64",
+            ),
+            (
+                UseError::OptionsSize {
+                    known: 24,
+                    limit: 4096,
+                    found: 8,
+                },
+                "options.size: expected sizeof, 24 to 4096, found 8",
+            ),
+            (UseError::OptionsTail { offset: 24 }, "options: byte 24 "),
+            (
+                UseError::OptionsFlags { unknown: 0x10 },
+                "options.flags: unknown bits 0x10",
+            ),
+            (
+                UseError::OptionsReserved { found: 1 },
+                "options.reserved: expected 0, found 1",
+            ),
+            (UseError::OptionsLevel, "options.level: "),
+            (UseError::Path, "path: "),
+            (UseError::Busy, "session: "),
+        ];
+        for (error, expected) in all {
+            let text = error.to_string();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! `tickfuse_model`: opening, asking, letting go.
+
+use crate::error::{Failure, UseError};
+use crate::guard::{self, Poison};
+use crate::options::{self, CallerOptions};
+use crate::pointer::{self, Out};
+use core::ffi::{CStr, c_char};
+use core::ptr;
+use std::path::Path;
+use std::sync::Arc;
+use tickfuse_core::{Level, Model};
+
+/// `TICKFUSE_HASH_SIZE`.
+pub const HASH_SIZE: usize = 65;
+
+/// `tickfuse_model` of the header.
+#[derive(Debug)]
+pub struct ModelHandle {
+    model: Arc<Model>,
+    poison: Poison,
+}
+
+impl ModelHandle {
+    /// Runs `work` on the model unless the handle is poisoned.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Arc<Model>) -> T) -> Result<T, Failure> {
+        self.poison.watch(|| work(&self.model))
+    }
+}
+
+/// Opens with `open` and hands the handle out.
+///
+/// # Safety
+/// `out` as [`Out::new`] asks.
+unsafe fn hand_out(
+    out: *mut *mut ModelHandle,
+    open: impl FnOnce() -> Result<Arc<Model>, Failure>,
+) -> Result<(), Failure> {
+    // SAFETY: the caller's promise is passed on.
+    let out = unsafe { Out::new(out, "out") }?;
+    let handle = ModelHandle {
+        model: open()?,
+        poison: Poison::default(),
+    };
+    out.write(Box::into_raw(Box::new(handle)));
+    Ok(())
+}
+
+/// `tickfuse_model_open` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_open(
+    path: *const c_char,
+    options: *const CallerOptions,
+    out: *mut *mut ModelHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let path = unsafe { pointer::text(path, "path") }?;
+        // SAFETY: the caller's promise is passed on.
+        let options = unsafe { options::read(options) }?;
+        let open = || {
+            let path = system_path(path)?;
+            let open = if options.copied {
+                Model::open_copied
+            } else {
+                Model::open
+            };
+            Ok(open(path, options.core)?)
+        };
+        // SAFETY: the caller's promise is passed on.
+        unsafe { hand_out(out, open) }
+    })
+}
+
+/// `tickfuse_model_open_memory` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_open_memory(
+    bytes: *const u8,
+    len: usize,
+    options: *const CallerOptions,
+    out: *mut *mut ModelHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let bytes = unsafe { pointer::slice(bytes, len, "bytes") }?;
+        // SAFETY: the caller's promise is passed on.
+        let options = unsafe { options::read(options) }?;
+        // SAFETY: the caller's promise is passed on.
+        unsafe { hand_out(out, || Ok(Model::from_bytes(bytes, options.core)?)) }
+    })
+}
+
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere not every text is a path")]
+fn system_path(path: &CStr) -> Result<&Path, UseError> {
+    use std::os::unix::ffi::OsStrExt as _;
+    Ok(Path::new(std::ffi::OsStr::from_bytes(path.to_bytes())))
+}
+
+#[cfg(not(unix))]
+fn system_path(path: &CStr) -> Result<&Path, UseError> {
+    path.to_str().map(Path::new).map_err(|_| UseError::Path)
+}
+
+/// `tickfuse_model_free` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_free(model: *mut ModelHandle) {
+    if model.is_null() || !model.is_aligned() {
+        return;
+    }
+    guard::value((), || {
+        // SAFETY: made by `hand_out`, and not freed before by the caller's promise.
+        drop(unsafe { Box::from_raw(model) });
+        Ok(())
+    });
+}
+
+/// A value of the model, `on_failure` where the handle cannot answer.
+///
+/// # Safety
+/// The header's rules for pointers.
+unsafe fn ask<T>(model: *const ModelHandle, on_failure: T, question: impl FnOnce(&Model) -> T) -> T {
+    guard::value(on_failure, || {
+        // SAFETY: the caller's promise is passed on.
+        let handle = unsafe { pointer::borrow(model, "model") }?;
+        handle.with(|model| question(model))
+    })
+}
+
+/// `tickfuse_model_lookback` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_lookback(model: *const ModelHandle) -> usize {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, 0, |model| model.schema().lookback()) }
+}
+
+/// `tickfuse_model_n_features` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_n_features(model: *const ModelHandle) -> usize {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, 0, |model| model.schema().n_features()) }
+}
+
+/// `tickfuse_model_n_outputs` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_n_outputs(model: *const ModelHandle) -> usize {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, 0, |model| model.schema().n_outputs()) }
+}
+
+/// `tickfuse_model_level` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_level(model: *const ModelHandle) -> *const c_char {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, ptr::null(), |model| level_name(model.level()).as_ptr()) }
+}
+
+/// [`Level::name`] with a terminating zero.
+fn level_name(level: Level) -> &'static CStr {
+    match level {
+        Level::Portable => c"portable",
+        Level::Avx2 => c"avx2",
+        Level::Avx512 => c"avx512",
+        Level::Avx512Bf16 => c"avx512bf16",
+        _ => c"unnamed",
+    }
+}
+
+/// `tickfuse_model_hash` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_hash(model: *const ModelHandle, buf: *mut c_char, len: usize) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let handle = unsafe { pointer::borrow(model, "model") }?;
+        let hash = handle.with(|model| model.hash())?;
+        // SAFETY: the caller's promise is passed on.
+        unsafe { pointer::write_text(&hash, buf, len) }?;
+        Ok(())
+    })
+}
+
+/// `tickfuse_model_schema_json` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_schema_json(
+    model: *const ModelHandle,
+    buf: *mut c_char,
+    len: usize,
+    needed: *mut usize,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let handle = unsafe { pointer::borrow(model, "model") }?;
+        // SAFETY: the caller's promise is passed on.
+        let needed = unsafe { Out::new(needed, "needed") }?;
+        let json = handle.with(|model| model.schema().to_json())??;
+        if !buf.is_null() || len != 0 {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { pointer::write_text(&json, buf, len) }?;
+        }
+        needed.write(json.len() + 1);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_has_the_name_the_core_gives_it() {
+        for level in Level::ALL {
+            assert_eq!(level_name(level).to_str(), Ok(level.name()));
+        }
+    }
+}

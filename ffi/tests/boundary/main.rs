@@ -1,0 +1,9 @@
+//! The C interface from outside: its header, its misuse, and programs in C and C++ that use the built library.
+
+#[path = "../../../core/tests/common/mod.rs"]
+mod models;
+
+mod consumers;
+mod header;
+mod library;
+mod misuse;
