@@ -47,7 +47,7 @@ pub fn card(
         train: Some(train(experiment)),
         split: Some(split(experiment)),
         metrics: Some(figures(part, metrics, finished)),
-        baselines: baselines(metrics),
+        baselines: baselines(metrics, &finished.validation),
         latency_ms: Some(milliseconds(latency, sha256)),
         architecture: Some(architecture(experiment, model)),
         inference: Some(Inference {
@@ -119,11 +119,12 @@ fn figures(part: &str, m: &BinaryMetrics, finished: &Finished) -> Metrics {
     }
 }
 
-fn baselines(m: &BinaryMetrics) -> BTreeMap<String, Baseline> {
+fn baselines(m: &BinaryMetrics, validation: &BinaryMetrics) -> BTreeMap<String, Baseline> {
     let constant = format!("always the training base rate {:.4}", m.train_rate);
     BTreeMap::from([
         ("accuracy".into(), Baseline::new(m.majority_rate, "majority rate")),
         ("log_loss".into(), Baseline::new(m.base_log_loss, &constant)),
+        ("val_loss".into(), Baseline::new(validation.base_log_loss, &constant)),
         ("brier".into(), Baseline::new(m.base_brier, &constant)),
         ("auc".into(), Baseline::new(0.5, "chance")),
     ])
