@@ -57,7 +57,10 @@ pub enum ArrayError {
 /// # Errors
 /// [`ArrayError`].
 pub fn read(path: &Path, name: &str) -> Result<Array, ArrayError> {
-    let io = |source| ArrayError::Io { path: path.into(), source };
+    let io = |source| ArrayError::Io {
+        path: path.into(),
+        source,
+    };
     if path.extension().is_some_and(|e| e == "npz") {
         let mut archive = NpzArchive::open(path).map_err(io)?;
         let names: Vec<String> = archive.array_names().map(Into::into).collect();
@@ -66,11 +69,22 @@ pub fn read(path: &Path, name: &str) -> Result<Array, ArrayError> {
             None if names.len() == 1 => &names[0],
             None => {
                 let (expected, found) = (name.into(), names.join(", "));
-                return Err(ArrayError::Choice { path: path.into(), expected, found });
+                return Err(ArrayError::Choice {
+                    path: path.into(),
+                    expected,
+                    found,
+                });
             }
         };
         let missing = || std::io::Error::other("the array vanished from the archive");
-        return values(path, archive.by_name(chosen).map_err(io)?.ok_or_else(missing).map_err(io)?);
+        return values(
+            path,
+            archive
+                .by_name(chosen)
+                .map_err(io)?
+                .ok_or_else(missing)
+                .map_err(io)?,
+        );
     }
     let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?)).map_err(io)?;
     values(path, file)
@@ -81,15 +95,28 @@ fn values<R: Read>(path: &Path, file: NpyFile<R>) -> Result<Array, ArrayError> {
     if file.order() != npyz::Order::C {
         return Err(ArrayError::Order { path: path.into() });
     }
-    let io = |source| ArrayError::Io { path: path.into(), source };
+    let io = |source| ArrayError::Io {
+        path: path.into(),
+        source,
+    };
     let kind = match file.dtype() {
         DType::Plain(t) if t.type_char() == TypeChar::Float => t.size_field(),
         _ => 0,
     };
     let values = match kind {
-        4 => file.into_vec::<f32>().map_err(io)?.into_iter().map(f64::from).collect(),
+        4 => file
+            .into_vec::<f32>()
+            .map_err(io)?
+            .into_iter()
+            .map(f64::from)
+            .collect(),
         8 => file.into_vec::<f64>().map_err(io)?,
-        _ => return Err(ArrayError::Type { path: path.into(), found: file.dtype().descr() }),
+        _ => {
+            return Err(ArrayError::Type {
+                path: path.into(),
+                found: file.dtype().descr(),
+            });
+        }
     };
     Ok(Array { shape, values })
 }
@@ -124,7 +151,11 @@ fn add<T: npyz::AutoSerialize + Copy>(
     shape: &[u64],
     values: &[T],
 ) -> std::io::Result<()> {
-    let mut writer = archive.array(name, Default::default())?.default_dtype().shape(shape).begin_nd()?;
+    let mut writer = archive
+        .array(name, Default::default())?
+        .default_dtype()
+        .shape(shape)
+        .begin_nd()?;
     writer.extend(values.iter().copied())?;
     writer.finish()
 }
@@ -143,14 +174,23 @@ mod tests {
         ]);
         std::fs::write(&path, bytes.unwrap()).unwrap();
         let array = read(&path, "output").unwrap();
-        assert_eq!(array, Array { shape: vec![2, 1], values: vec![0.25, -1.5] });
+        assert_eq!(
+            array,
+            Array {
+                shape: vec![2, 1],
+                values: vec![0.25, -1.5]
+            }
+        );
     }
 
     #[test]
     fn an_archive_without_the_wanted_array_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
-        let two = [("a", vec![1], Column::F32(&[1.0])), ("b", vec![1], Column::F32(&[2.0]))];
+        let two = [
+            ("a", vec![1], Column::F32(&[1.0])),
+            ("b", vec![1], Column::F32(&[2.0])),
+        ];
         std::fs::write(&path, npz(&two).unwrap()).unwrap();
         let error = read(&path, "input").unwrap_err().to_string();
         assert!(error.contains("`input`") && error.contains("a, b"), "{error}");

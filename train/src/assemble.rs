@@ -30,10 +30,21 @@ pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, Writ
     let windows = golden_windows(schema);
     let size = schema.lookback() * schema.n_features();
     let answer = |window: &[f32]| net.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
-    let output: Vec<f32> = windows.chunks_exact(size).flat_map(answer).map(|v| v as f32).collect();
+    let output: Vec<f32> = windows
+        .chunks_exact(size)
+        .flat_map(answer)
+        .map(|v| v as f32)
+        .collect();
     let scale = output.iter().fold(1.0_f32, |top, v| top.max(v.abs()));
-    let share = if schema.precision == Precision::F32 { F32_TOLERANCE } else { BF16_TOLERANCE };
-    let schema = Schema { golden_tolerance: share * scale, ..schema.clone() };
+    let share = if schema.precision == Precision::F32 {
+        F32_TOLERANCE
+    } else {
+        BF16_TOLERANCE
+    };
+    let schema = Schema {
+        golden_tolerance: share * scale,
+        ..schema.clone()
+    };
     nets::write_model(&schema, tensors, &windows, &output)
 }
 
@@ -43,7 +54,10 @@ pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, Writ
 /// [`OpenError`] when the model's tensors cannot be read back, [`WriteError`] when they cannot be written.
 pub fn with_precision(model: &Model, precision: Precision) -> Result<Vec<u8>, AssembleError> {
     let tensors = nets::unpack(model.bundle())?;
-    let schema = Schema { precision, ..model.schema().clone() };
+    let schema = Schema {
+        precision,
+        ..model.schema().clone()
+    };
     Ok(assemble(&schema, &tensors)?)
 }
 
@@ -63,7 +77,10 @@ fn as_stored(precision: Precision, tensors: &PlainTensors) -> PlainTensors {
     let round = |(name, tensor): (&String, &PlainTensor)| {
         let mut tensor = tensor.clone();
         if precision == Precision::Bf16 && tensor.shape.len() == 2 {
-            tensor.data.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+            tensor
+                .data
+                .iter_mut()
+                .for_each(|v| *v = bf16::from_f32(*v).to_f32());
         }
         (name.clone(), tensor)
     };
@@ -78,5 +95,7 @@ fn golden_windows(schema: &Schema) -> Vec<f32> {
         let scaler = input.scaler.unwrap_or(tickfuse_core::bundle::Scaler::IDENTITY);
         (scaler.center + scaler.scale * random.random_range(-2.0..2.0)) as f32
     };
-    (0..rows).flat_map(|_| schema.inputs.iter().map(&mut value).collect::<Vec<_>>()).collect()
+    (0..rows)
+        .flat_map(|_| schema.inputs.iter().map(&mut value).collect::<Vec<_>>())
+        .collect()
 }

@@ -42,19 +42,32 @@ pub fn torch(model: &Model) -> Result<TorchFiles, ExportError> {
     let tensors = state_dict(nets::unpack(model.bundle())?);
     let bytes: BTreeMap<&str, (&[usize], Vec<u8>)> = tensors
         .iter()
-        .map(|(name, t)| (name.as_str(), (t.shape.as_slice(), bytemuck::cast_slice(&t.data).to_vec())))
+        .map(|(name, t)| {
+            (
+                name.as_str(),
+                (t.shape.as_slice(), bytemuck::cast_slice(&t.data).to_vec()),
+            )
+        })
         .collect();
-    let views = bytes.iter().map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)));
+    let views = bytes
+        .iter()
+        .map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)));
     let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>()?;
     let weights = safetensors::serialize(views, None)?;
-    Ok(TorchFiles { weights, config: toml::to_string(&config(model))? })
+    Ok(TorchFiles {
+        weights,
+        config: toml::to_string(&config(model))?,
+    })
 }
 
 fn state_dict(plain: BTreeMap<String, PlainTensor>) -> BTreeMap<String, PlainTensor> {
     let mut out = BTreeMap::new();
     for (name, tensor) in plain {
         if let Some(layer) = name.strip_prefix("lstm.bias_l") {
-            let zeros = PlainTensor { shape: tensor.shape.clone(), data: vec![0.0; tensor.data.len()] };
+            let zeros = PlainTensor {
+                shape: tensor.shape.clone(),
+                data: vec![0.0; tensor.data.len()],
+            };
             out.insert(format!("lstm.bias_ih_l{layer}"), tensor);
             out.insert(format!("lstm.bias_hh_l{layer}"), zeros);
         } else {
@@ -75,7 +88,12 @@ fn config(model: &Model) -> TorchConfig {
         n_hidden: net.n_hidden,
         n_layers: net.n_layers,
         lstm_prefix: "lstm".into(),
-        head: head.map(|(j, d)| HeadLayer { prefix: format!("head.{j}"), activation: d.activation }).collect(),
+        head: head
+            .map(|(j, d)| HeadLayer {
+                prefix: format!("head.{j}"),
+                activation: d.activation,
+            })
+            .collect(),
         inputs: schema.inputs.clone(),
         outputs: schema.outputs.clone(),
         target: schema.target.clone(),

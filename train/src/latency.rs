@@ -188,7 +188,8 @@ fn percentiles(h: &Histogram<u64>) -> Percentiles {
 pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = info.lines().find_map(|l| l.strip_prefix("model name"));
-    line.and_then(|l| l.split(':').nth(1)).map_or_else(|| std::env::consts::ARCH.into(), |s| s.trim().into())
+    line.and_then(|l| l.split(':').nth(1))
+        .map_or_else(|| std::env::consts::ARCH.into(), |s| s.trim().into())
 }
 
 impl LatencyReport {
@@ -197,7 +198,11 @@ impl LatencyReport {
     pub fn text(&self) -> String {
         let l = &self.latency_ns;
         let us = |ns: u64| ns as f64 / 1000.0;
-        let precision = if self.precision == Precision::F32 { "f32" } else { "bf16" };
+        let precision = if self.precision == Precision::F32 {
+            "f32"
+        } else {
+            "bf16"
+        };
         format!(
             "{} ({precision}, {}, {} x {} window) on {}\nhash {}\n{} calls after {} warm-up{}, clock {} ns included\n\
              p50 {:.2} us   p95 {:.2} us   p99 {:.2} us   p99.9 {:.2} us   max {:.2} us",
@@ -209,7 +214,8 @@ impl LatencyReport {
             self.hash,
             self.n,
             self.warmup,
-            self.cpu.map_or_else(String::new, |c| format!(", pinned to CPU {c}")),
+            self.cpu
+                .map_or_else(String::new, |c| format!(", pinned to CPU {c}")),
             self.clock_ns,
             us(l.p50),
             us(l.p95),

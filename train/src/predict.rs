@@ -41,7 +41,9 @@ impl Answers {
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
     /// The array has another shape.
-    #[error("input: expected shape [n, {lookback}, {n_features}] or [{lookback}, {n_features}], found {found:?}")]
+    #[error(
+        "input: expected shape [n, {lookback}, {n_features}] or [{lookback}, {n_features}], found {found:?}"
+    )]
     Shape {
         /// Rows of a window.
         lookback: usize,
@@ -91,7 +93,11 @@ pub fn arrays(model: &Arc<Model>, input: &Array) -> Result<Answers, PredictError
     let (lookback, n_features) = (model.schema().lookback(), model.schema().n_features());
     let fits = matches!(input.shape.as_slice(), [t, f] | [_, t, f] if *t == lookback && *f == n_features);
     if !fits {
-        return Err(PredictError::Shape { lookback, n_features, found: input.shape.clone() });
+        return Err(PredictError::Shape {
+            lookback,
+            n_features,
+            found: input.shape.clone(),
+        });
     }
     let mut run = Runner::new(model);
     for (i, windows) in input.values.chunks(BATCH * lookback * n_features).enumerate() {
@@ -120,7 +126,11 @@ pub fn bars(model: &Arc<Model>, symbol: &str, bars: &[Bar]) -> Result<Answers, P
     let (mut table, mut row, mut ts_ns) = (Vec::new(), vec![0.0; n], Vec::new());
     for (bar, one) in bars.iter().enumerate() {
         let ready = features.push(one, &mut row);
-        let ready = ready.map_err(|error| PredictError::Bar { symbol: symbol.into(), bar, error })?;
+        let ready = ready.map_err(|error| PredictError::Bar {
+            symbol: symbol.into(),
+            bar,
+            error,
+        })?;
         if ready == Ready::Row {
             table.extend_from_slice(&row);
             ts_ns.push(one.ts_ns);
@@ -150,7 +160,10 @@ impl Runner {
         Self {
             session: Session::new(model, BATCH),
             size: schema.lookback() * schema.n_features(),
-            answers: Answers { names: schema.output_names(), ..Answers::default() },
+            answers: Answers {
+                names: schema.output_names(),
+                ..Answers::default()
+            },
         }
     }
 
@@ -170,12 +183,19 @@ impl Runner {
         let lookback = self.size / n_features;
         let n_rows = rows.len() / n_features;
         if n_rows < lookback {
-            return Err(PredictError::TooShort { what: what.into(), expected: lookback, found: n_rows });
+            return Err(PredictError::TooShort {
+                what: what.into(),
+                expected: lookback,
+                found: n_rows,
+            });
         }
         let starts: Vec<usize> = (0..=n_rows - lookback).collect();
         for starts in starts.chunks(BATCH) {
-            let windows: Vec<f64> =
-                starts.iter().flat_map(|s| &rows[s * n_features..][..self.size]).copied().collect();
+            let windows: Vec<f64> = starts
+                .iter()
+                .flat_map(|s| &rows[s * n_features..][..self.size])
+                .copied()
+                .collect();
             self.batch(&windows, || format!("{what}: windows from row {}", starts[0]))?;
         }
         Ok(())

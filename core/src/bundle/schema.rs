@@ -127,6 +127,12 @@ pub struct Scaler {
 }
 
 impl Scaler {
+    /// The scaled value, as every path of training and inference computes it.
+    #[must_use]
+    pub fn apply(&self, x: f64) -> f32 {
+        ((x - self.center) * self.scale.recip()) as f32
+    }
+
     /// The scaler that changes nothing, for inputs that are scaled already.
     pub const IDENTITY: Self = Self {
         center: 0.0,

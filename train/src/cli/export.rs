@@ -31,7 +31,10 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
         None => write_torch(&export::torch(&model)?, &args.out)?,
     };
     let list: Vec<String> = written.iter().map(|p| p.display().to_string()).collect();
-    context.emit(&json!({ "hash": model.hash(), "written": written }), &list.join("\n"))?;
+    context.emit(
+        &json!({ "hash": model.hash(), "written": written }),
+        &list.join("\n"),
+    )?;
     Ok(Outcome::Done)
 }
 

@@ -46,7 +46,11 @@ fn list(context: &Context) -> CommandResult {
     for (name, about) in STANDARD_SETS {
         let defs = named(name)?;
         let set = FeatureSet::new(&defs)?;
-        text += &format!("{name}: {about} (first row after {} bars, settled after {})\n", set.warm_up(), set.history());
+        text += &format!(
+            "{name}: {about} (first row after {} bars, settled after {})\n",
+            set.warm_up(),
+            set.history()
+        );
         for def in &defs {
             text += &format!("  {:18} {:?} [{}]\n", def.name, def.op, def.op.unit());
         }
@@ -59,7 +63,11 @@ fn list(context: &Context) -> CommandResult {
 fn build(context: &Context, args: &Build) -> CommandResult {
     let defs = named(&args.set)?;
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["ts_ns", "symbol"].into_iter().chain(defs.iter().map(|d| d.name.as_str())))?;
+    writer.write_record(
+        ["ts_ns", "symbol"]
+            .into_iter()
+            .chain(defs.iter().map(|d| d.name.as_str())),
+    )?;
     let mut n_rows = 0;
     for series in bars::read(&args.file, &ReadOptions::default())?.series {
         series.check()?;
@@ -72,7 +80,14 @@ fn build(context: &Context, args: &Build) -> CommandResult {
         }
     }
     write_atomic(&args.out, &writer.into_inner()?)?;
-    let text = format!("{n_rows} rows of {} features -> {}", defs.len(), args.out.display());
-    context.emit(&json!({ "rows": n_rows, "set": args.set, "out": args.out }), &text)?;
+    let text = format!(
+        "{n_rows} rows of {} features -> {}",
+        defs.len(),
+        args.out.display()
+    );
+    context.emit(
+        &json!({ "rows": n_rows, "set": args.set, "out": args.out }),
+        &text,
+    )?;
     Ok(Outcome::Done)
 }

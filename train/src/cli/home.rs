@@ -23,7 +23,11 @@ impl RegistryArg {
     /// The registry meant.
     pub(super) fn open(&self) -> Registry {
         let root = self.registry.clone().unwrap_or_else(|| folder().join("models"));
-        let user = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|key| std::env::var(key).ok());
+        let user = || {
+            ["USER", "LOGNAME", "USERNAME"]
+                .iter()
+                .find_map(|key| std::env::var(key).ok())
+        };
         let actor = self.actor.clone().or_else(user);
         Registry::open(root, actor.unwrap_or_else(|| "unknown".to_owned()))
     }

@@ -56,13 +56,27 @@ fn text(model: &Model, deviation: f32) -> String {
     }
     out.push_str("inputs:\n");
     for input in &schema.inputs {
-        let feature = input.feature.as_ref().map_or("given by the caller".into(), |op| format!("{op:?}"));
+        let feature = input
+            .feature
+            .as_ref()
+            .map_or("given by the caller".into(), |op| format!("{op:?}"));
         let (center, scale) = input.scaler.map_or((f64::NAN, f64::NAN), |s| (s.center, s.scale));
-        let _ = writeln!(out, "  {:16} {feature}, center {center:.6}, scale {scale:.6}", input.name);
+        let _ = writeln!(
+            out,
+            "  {:16} {feature}, center {center:.6}, scale {scale:.6}",
+            input.name
+        );
     }
     out.push_str("outputs:\n");
     for output in &schema.outputs {
-        let _ = writeln!(out, "  {:16} {:?} [{}] in {}", output.name, output.kind, output.labels.join(", "), output.unit);
+        let _ = writeln!(
+            out,
+            "  {:16} {:?} [{}] in {}",
+            output.name,
+            output.kind,
+            output.labels.join(", "),
+            output.unit
+        );
     }
     out
 }

@@ -25,7 +25,11 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     let model = args.model.open_as(args.precision)?;
-    let options = LatencyOptions { n: args.n, warmup: args.warmup, cpu: args.cpu };
+    let options = LatencyOptions {
+        n: args.n,
+        warmup: args.warmup,
+        cpu: args.cpu,
+    };
     let report = measure(&model, options)?;
     context.emit(&report, &report.text())?;
     Ok(Outcome::Done)

@@ -2,10 +2,22 @@
 //! progress on stderr, exit code 0 (done), 1 (a gate failed), 2 (bad use or bad input).
 
 mod data;
+mod export;
+mod features;
+mod home;
+mod import;
+mod inspect;
+mod latency;
+mod model_file;
+mod models;
+mod predict;
+mod quickstart;
 mod snapshot;
+mod train;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Train, publish and serve sequence models for trading.
@@ -24,9 +36,9 @@ pub struct Context {
     /// Print one JSON document on stdout instead of text.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Seed of everything random.
-    #[arg(long, global = true, default_value_t = 42)]
-    pub seed: u64,
+    /// Seed of everything random, instead of the configured one.
+    #[arg(long, global = true)]
+    pub seed: Option<u64>,
 }
 
 /// How a subcommand ended when nothing was wrong with its use or input.
@@ -45,25 +57,38 @@ impl Context {
     /// Prints the result: the JSON document with `--json`, else the text.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON.
+    /// When the value cannot be written as JSON, or stdout not at all.
     pub fn emit(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(value)?);
-        } else {
-            println!("{}", text.trim_end());
+        let text = if self.json { &serde_json::to_string_pretty(value)? } else { text.trim_end() };
+        match writeln!(std::io::stdout(), "{text}") {
+            // Whoever closed the pipe has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            done => Ok(done?),
         }
-        Ok(())
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::Args),
     /// Look at bar files.
     #[command(subcommand)]
     Data(data::Command),
     /// Immutable data sets for training.
     #[command(subcommand)]
     Snapshot(snapshot::Command),
+    /// Feature lists, and the table they make of bars.
+    #[command(subcommand)]
+    Features(features::Command),
+    Train(train::Args),
+    Predict(predict::Args),
+    Latency(latency::Args),
+    Inspect(inspect::Args),
+    Models(models::Models),
+    /// Bring in a foreign model.
+    #[command(subcommand)]
+    Import(import::Command),
+    Export(export::Args),
 }
 
 /// Parses the command line, runs the subcommand and turns its result into an exit code.
@@ -81,8 +106,18 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> CommandResult {
+    let context = &cli.context;
     match &cli.command {
-        Command::Data(command) => data::run(&cli.context, command),
-        Command::Snapshot(command) => snapshot::run(&cli.context, command),
+        Command::Quickstart(args) => quickstart::run(context, args),
+        Command::Data(command) => data::run(context, command),
+        Command::Snapshot(command) => snapshot::run(context, command),
+        Command::Features(command) => features::run(context, command),
+        Command::Train(args) => train::run(context, args),
+        Command::Predict(args) => predict::run(context, args),
+        Command::Latency(args) => latency::run(context, args),
+        Command::Inspect(args) => inspect::run(context, args),
+        Command::Models(args) => models::run(args, context),
+        Command::Import(command) => import::run(context, command),
+        Command::Export(args) => export::run(context, args),
     }
 }

@@ -43,11 +43,18 @@ impl From<PrecisionArg> for Precision {
 impl ModelArg {
     /// The file itself, also where a version's folder was named.
     pub(super) fn path(&self) -> PathBuf {
-        if self.bundle.is_dir() { self.bundle.join("model.safetensors") } else { self.bundle.clone() }
+        if self.bundle.is_dir() {
+            self.bundle.join("model.safetensors")
+        } else {
+            self.bundle.clone()
+        }
     }
 
     fn options(&self) -> OpenOptions {
-        OpenOptions { level: self.level.or_else(Level::from_env), ..OpenOptions::default() }
+        OpenOptions {
+            level: self.level.or_else(Level::from_env),
+            ..OpenOptions::default()
+        }
     }
 
     /// Opens the model by mapping.
@@ -60,9 +67,10 @@ impl ModelArg {
     pub(super) fn open_as(&self, precision: Option<PrecisionArg>) -> anyhow::Result<Arc<Model>> {
         let model = self.open()?;
         match precision.map(Precision::from) {
-            Some(wanted) if wanted != model.schema().precision => {
-                Ok(Model::from_bytes(&with_precision(&model, wanted)?, self.options())?)
-            }
+            Some(wanted) if wanted != model.schema().precision => Ok(Model::from_bytes(
+                &with_precision(&model, wanted)?,
+                self.options(),
+            )?),
             _ => Ok(model),
         }
     }

@@ -38,7 +38,10 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     if let Some(path) = written {
         write(path, &series)?;
     }
-    context.emit(&document(&model, &series, written), &text(&model, &series, written))?;
+    context.emit(
+        &document(&model, &series, written),
+        &text(&model, &series, written),
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -46,7 +49,9 @@ fn answers(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
     match input.extension().and_then(|e| e.to_str()) {
         Some("npy" | "npz") => {
             let array = arrays::read(input, "input")?;
-            Ok(vec![predict::arrays(model, &array).with_context(|| input.display().to_string())?])
+            Ok(vec![
+                predict::arrays(model, &array).with_context(|| input.display().to_string())?,
+            ])
         }
         Some("csv") => match feature_rows(model, input)? {
             Some(rows) => Ok(vec![predict::rows(model, &input.display().to_string(), &rows)?]),
@@ -79,7 +84,12 @@ fn feature_rows(model: &Model, input: &Path) -> anyhow::Result<Option<Vec<f64>>>
         for place in &places {
             let cell = record.get(*place).unwrap_or("").trim();
             let number = cell.parse::<f64>().with_context(|| {
-                format!("{}: row {}, column `{}`: expected a number, found `{cell}`", input.display(), i + 2, &header[*place])
+                format!(
+                    "{}: row {}, column `{}`: expected a number, found `{cell}`",
+                    input.display(),
+                    i + 2,
+                    &header[*place]
+                )
             })?;
             rows.push(number);
         }
@@ -133,7 +143,8 @@ fn last(answers: &Answers) -> impl Iterator<Item = (&String, f32)> {
 
 fn document(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> Value {
     let one = |a: &Answers| {
-        let last: serde_json::Map<String, Value> = last(a).map(|(name, v)| (name.clone(), json!(v))).collect();
+        let last: serde_json::Map<String, Value> =
+            last(a).map(|(name, v)| (name.clone(), json!(v))).collect();
         json!({ "symbol": a.symbols.last(), "n": a.len(), "ts_ns": a.ts_ns.last(), "last": last, "imputed": a.imputed })
     };
     json!({
@@ -148,9 +159,17 @@ fn text(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> String 
     let units: Vec<&str> = model.schema().outputs.iter().map(|o| o.unit.as_str()).collect();
     let line = |a: &Answers| {
         let numbers: Vec<String> = last(a).map(|(name, v)| format!("{name} {v:.6}")).collect();
-        let when = a.ts_ns.last().map_or_else(String::new, |ts| format!(" at {}", crate::data::time::iso(*ts)));
+        let when = a
+            .ts_ns
+            .last()
+            .map_or_else(String::new, |ts| format!(" at {}", crate::data::time::iso(*ts)));
         let symbol = a.symbols.last().map_or("windows", String::as_str);
-        format!("{symbol}: {} answers, the last{when}: {} ({})", a.len(), numbers.join(", "), units.join(", "))
+        format!(
+            "{symbol}: {} answers, the last{when}: {} ({})",
+            a.len(),
+            numbers.join(", "),
+            units.join(", ")
+        )
     };
     let mut lines: Vec<String> = series.iter().map(line).collect();
     lines.extend(written.map(|p| format!("written to {}", p.display())));

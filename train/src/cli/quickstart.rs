@@ -27,8 +27,14 @@ pub(super) struct Args {
 
 /// Daily bars 1999 to 2018; origin and licence in `fixtures/data/README.md`.
 const BARS: [(&str, &[u8]); 2] = [
-    ("NASDAQ.1d.parquet", include_bytes!("../../../fixtures/data/NASDAQ.1d.parquet")),
-    ("SP500.1d.parquet", include_bytes!("../../../fixtures/data/SP500.1d.parquet")),
+    (
+        "NASDAQ.1d.parquet",
+        include_bytes!("../../../fixtures/data/NASDAQ.1d.parquet"),
+    ),
+    (
+        "SP500.1d.parquet",
+        include_bytes!("../../../fixtures/data/SP500.1d.parquet"),
+    ),
 ];
 const CONFIG: &str = include_str!("../../examples/quickstart.toml");
 
@@ -98,9 +104,17 @@ fn document(done: &Done, newest: &[(String, i64, f32)]) -> Value {
 fn text(done: &Done, newest: &[(String, i64, f32)]) -> String {
     let mut out = done.text();
     out.push('\n');
-    let target = done.model.schema().target.as_ref().map_or("up", |t| t.label.as_str());
+    let target = done
+        .model
+        .schema()
+        .target
+        .as_ref()
+        .map_or("up", |t| t.label.as_str());
     for (symbol, ts, p) in newest {
-        out += &format!("{symbol} after the bar of {}: probability of {target}: {p:.4}\n", iso(*ts));
+        out += &format!(
+            "{symbol} after the bar of {}: probability of {target}: {p:.4}\n",
+            iso(*ts)
+        );
     }
     out
 }

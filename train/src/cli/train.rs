@@ -6,8 +6,8 @@ use crate::card::ModelCard;
 use crate::checkpoint::Checkpoint;
 use crate::durable::write_atomic;
 use crate::experiment::{Experiment, Finished, TrainConfig, card};
-use crate::fit::progress::Progress;
 use crate::fit::Status;
+use crate::fit::progress::Progress;
 use crate::latency::{LatencyOptions, LatencyReport, measure};
 use crate::metrics::BinaryMetrics;
 use crate::registry::{BEST, Draft, Published};
@@ -86,7 +86,10 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     if let Some(snapshot) = &args.snapshot {
         config.data.snapshot.clone_from(snapshot);
     }
-    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(&config.name));
     let plan = Plan {
         config,
         out,
@@ -101,8 +104,14 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
             Ok(Outcome::Done)
         }
         None => {
-            let text = format!("interrupted; go on with --resume ({})", checkpoint_path(&plan.out).display());
-            context.emit(&json!({ "interrupted": true, "checkpoint": checkpoint_path(&plan.out) }), &text)?;
+            let text = format!(
+                "interrupted; go on with --resume ({})",
+                checkpoint_path(&plan.out).display()
+            );
+            context.emit(
+                &json!({ "interrupted": true, "checkpoint": checkpoint_path(&plan.out) }),
+                &text,
+            )?;
             Ok(Outcome::GateFailed)
         }
     }
@@ -134,13 +143,43 @@ pub(super) fn execute(plan: &Plan) -> anyhow::Result<Option<Done>> {
     let model_path = plan.out.join("model.safetensors");
     write_atomic(&model_path, &finished.bytes)?;
     let model = Model::open(&model_path, OpenOptions::default())?;
-    let latency = measure(&model, LatencyOptions { n: 5_000, warmup: 500, cpu: None })?;
+    let latency = measure(
+        &model,
+        LatencyOptions {
+            n: 5_000,
+            warmup: 500,
+            cpu: None,
+        },
+    )?;
     let sha256 = hex(&Sha256::digest(&finished.bytes));
-    let card = card(&experiment, &outcome, &finished, &model, &latency, &sha256, seconds);
-    write_atomic(&plan.out.join("model_card.json"), &serde_json::to_vec_pretty(&card)?)?;
+    let card = card(
+        &experiment,
+        &outcome,
+        &finished,
+        &model,
+        &latency,
+        &sha256,
+        seconds,
+    );
+    write_atomic(
+        &plan.out.join("model_card.json"),
+        &serde_json::to_vec_pretty(&card)?,
+    )?;
     write_atomic(&plan.out.join("card.md"), card.to_markdown().as_bytes())?;
-    let published = if plan.publish { Some(publish(plan, &finished, &card)?) } else { None };
-    Ok(Some(Done { finished, latency, model, model_path, published, experiment, seconds }))
+    let published = if plan.publish {
+        Some(publish(plan, &finished, &card)?)
+    } else {
+        None
+    };
+    Ok(Some(Done {
+        finished,
+        latency,
+        model,
+        model_path,
+        published,
+        experiment,
+        seconds,
+    }))
 }
 
 fn intro(experiment: &Experiment) -> String {
@@ -184,7 +223,7 @@ fn publish(plan: &Plan, finished: &Finished, card: &ModelCard) -> anyhow::Result
     };
     let published = registry.publish(name, &draft)?;
     if plan.promote {
-        registry.promote(name, &published.version, BEST, "trained")?;
+        registry.promote(name, &published.version.to_string(), BEST, "trained")?;
     }
     Ok(published)
 }
@@ -213,7 +252,12 @@ impl Done {
         let _ = writeln!(out, "\nlatency: {}", self.latency.text());
         let _ = writeln!(out, "\nmodel  {}", self.model_path.display());
         if let Some(published) = &self.published {
-            let _ = writeln!(out, "version {}\ncard   {}", published.version, published.path.join("card.md").display());
+            let _ = writeln!(
+                out,
+                "version {}\ncard   {}",
+                published.version,
+                published.path.join("card.md").display()
+            );
         }
         out
     }
@@ -222,17 +266,46 @@ impl Done {
 /// Metrics beside their baselines.
 fn table(title: &str, m: &BinaryMetrics) -> String {
     let verdict = |better: bool| if better { "better" } else { "not better" };
-    let mut out = format!("\n{title}: {} windows, about {:.0} independent\n", m.n, m.n_effective);
+    let mut out = format!(
+        "\n{title}: {} windows, about {:.0} independent\n",
+        m.n, m.n_effective
+    );
     let mut line = |name: &str, value: f64, what: &str, base: f64, better: bool| {
-        let _ = writeln!(out, "  {name:9} {value:.4}   {what} {base:.4}   {}", verdict(better));
+        let _ = writeln!(
+            out,
+            "  {name:9} {value:.4}   {what} {base:.4}   {}",
+            verdict(better)
+        );
     };
-    line("accuracy", m.accuracy, "majority rate      ", m.majority_rate, m.accuracy > m.majority_rate);
-    line("log-loss", m.log_loss, "of the base rate   ", m.base_log_loss, m.log_loss < m.base_log_loss);
-    line("Brier", m.brier, "of the base rate   ", m.base_brier, m.brier < m.base_brier);
+    line(
+        "accuracy",
+        m.accuracy,
+        "majority rate      ",
+        m.majority_rate,
+        m.accuracy > m.majority_rate,
+    );
+    line(
+        "log-loss",
+        m.log_loss,
+        "of the base rate   ",
+        m.base_log_loss,
+        m.log_loss < m.base_log_loss,
+    );
+    line(
+        "Brier",
+        m.brier,
+        "of the base rate   ",
+        m.base_brier,
+        m.brier < m.base_brier,
+    );
     if let Some(auc) = m.auc {
         line("AUC", auc, "chance             ", 0.5, auc > 0.5);
     }
-    let _ = writeln!(out, "  ECE       {:.4}   ({} bins of equal mass), accuracy +- {:.4}", m.ece, m.ece_bins, m.accuracy_se);
+    let _ = writeln!(
+        out,
+        "  ECE       {:.4}   ({} bins of equal mass), accuracy +- {:.4}",
+        m.ece, m.ece_bins, m.accuracy_se
+    );
     for sign in &m.degenerate {
         let _ = writeln!(out, "  warning: degenerate output ({sign:?})");
     }

@@ -114,7 +114,7 @@ pub struct BarFile {
 /// Reads the bars of a `.parquet` or `.csv` file as they stand; disorder and the like are left to
 /// [`Series::check`] and [`inspect::inspect`].
 ///
-/// A file without a symbol column is named by its file stem up to the first `.` (exchange klines: the first `-`).
+/// Without a symbol column the symbol is the file name up to the first `.` (exchange klines: or `-`).
 /// Times without an offset are UTC.
 ///
 /// # Errors

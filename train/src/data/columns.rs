@@ -17,6 +17,8 @@ const TIME: Field = Field {
     name: "time",
     aliases: &["ts", "timestamp", "open_time", "unix", "datetime", "time", "date"],
 };
+/// What pandas calls an index without a name in a file; taken when no other column is a time.
+const PANDAS_INDEX: &str = "__index_level_0__";
 /// The first this many time aliases name a whole instant; of several the earliest in the list is taken.
 const N_WHOLE_TIMES: usize = 5;
 const SYMBOL: Field = Field {
@@ -82,7 +84,9 @@ fn find_time(path: &Path, names: &[String], plain: &[String]) -> Result<usize, D
     {
         return Ok(column);
     }
-    find_one(path, &TIME, names, plain)?.ok_or_else(|| missing(path, &TIME, names))
+    find_one(path, &TIME, names, plain)?
+        .or_else(|| plain.iter().position(|name| name == PANDAS_INDEX))
+        .ok_or_else(|| missing(path, &TIME, names))
 }
 
 fn find_one(
@@ -333,6 +337,20 @@ mod tests {
             error.to_string(),
             "f: two columns for time, `date` and `time`: expected one"
         );
+    }
+
+    #[test]
+    fn an_unnamed_index_is_the_time_when_nothing_else_is() {
+        let layout = Layout::find(
+            Path::new("f"),
+            &names("open,high,low,close,volume,__index_level_0__"),
+        );
+        assert_eq!(layout.unwrap().time, 5);
+        let layout = Layout::find(
+            Path::new("f"),
+            &names("__index_level_0__,date,open,high,low,close,volume"),
+        );
+        assert_eq!(layout.unwrap().time, 1);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataEr
         header(&record)
     };
     let layout = Layout::find(path, &names).map_err(|error| explain(error, delimiter))?;
-    let mut sink = Sink::new(path, names, layout, if headerless { '-' } else { '.' });
+    let mut sink = Sink::new(path, names, layout);
     if headerless {
         sink.take(&record)?;
     }
@@ -162,7 +162,13 @@ struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    fn new(path: &'a Path, names: Vec<String>, layout: Layout, symbol_end: char) -> Self {
+    fn new(path: &'a Path, names: Vec<String>, layout: Layout) -> Self {
+        // Files of klines are named PAIR-INTERVAL-MONTH.
+        let symbol_end = if names.iter().any(|name| name == KLINE_COLUMNS[6]) {
+            '-'
+        } else {
+            '.'
+        };
         let columns = Columns {
             time_name: names[layout.time].clone(),
             times: Times::Epoch(Vec::new()),
@@ -286,6 +292,10 @@ mod tests {
         assert_eq!(file.series[0].symbol, "BTCUSDT");
         assert_eq!(file.series[0].bars.len(), 1, "the first line is a bar");
         assert_eq!(file.series[0].bars[0].volume, 7.0);
+        let with_header = format!("{}\n{line}", KLINE_COLUMNS.join(","));
+        let same = read_named("BTCUSDT-1m-2025-01.csv", &with_header).unwrap();
+        assert_eq!(same.series[0].symbol, "BTCUSDT");
+        assert_eq!(same.series[0].bars, file.series[0].bars);
     }
 
     #[test]

@@ -10,12 +10,12 @@ use tickfuse_core::error::FeatureError;
 #[non_exhaustive]
 pub enum DataError {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file name does not end in a known extension.
     #[error("{}: expected a .parquet or .csv file, found extension `{found}`", path.display())]
@@ -122,7 +122,7 @@ pub enum DataError {
         second: PathBuf,
     },
     /// The feature engine refused a bar.
-    #[error("{}: row {row}: {symbol}: {source}", path.display())]
+    #[error("{}: row {row}: {symbol}: {reason}", path.display())]
     Feature {
         /// File of the series.
         path: PathBuf,
@@ -131,7 +131,7 @@ pub enum DataError {
         /// Row of the bar.
         row: u64,
         /// The engine's reason.
-        source: FeatureError,
+        reason: FeatureError,
     },
     /// A feature came out NaN or infinite.
     #[error("{}: row {row}: {symbol}: feature `{feature}`: expected a finite number, found {found}", path.display())]
@@ -278,9 +278,9 @@ impl DataError {
 
     /// Ties a system error to its file; for `map_err`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
-        move |source| Self::Io {
+        move |reason| Self::Io {
             path: path.to_owned(),
-            source,
+            reason,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::split::{Part, Split};
 use super::table::{FeatureTable, Panel};
 use super::time::iso;
 use super::window::{Sample, WindowIndex};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tickfuse_core::bundle::Scaler;
 use tickfuse_core::features::Bar;
 
@@ -108,6 +108,23 @@ pub enum Leak {
     Data(#[from] DataError),
 }
 
+/// Every guard that looks at one prepared experiment.
+///
+/// # Errors
+/// The first leak found.
+pub fn check(
+    series: &[Series],
+    panel: &Panel,
+    index: &WindowIndex,
+    split: &Split,
+    scalers: &[Scaler],
+) -> Result<(), Leak> {
+    rows_are_of_their_symbol(series, panel)?;
+    windows_and_labels_are_right(panel, index)?;
+    split_is_purged(index, split)?;
+    scalers_are_of_train(panel, scalers, &split.train)
+}
+
 /// Every row is a bar of its own symbol, and rows of a segment are neighbours in the series.
 ///
 /// # Errors
@@ -195,21 +212,26 @@ fn check_sample(
 /// # Errors
 /// [`Leak::Purge`], [`Leak::SharedWindow`].
 pub fn parts_do_not_touch(index: &WindowIndex, earlier: &Part, later: &Part) -> Result<(), Leak> {
-    let samples = |part: &Part| part.samples.iter().map(|&i| index.samples[i]).collect::<Vec<_>>();
-    let known = samples(earlier).iter().map(|sample| sample.label_ns).max();
-    let decision = samples(later).iter().map(|sample| sample.decision_ns).min();
-    if let (Some(known), Some(decision)) = (known, decision)
-        && known >= decision
-    {
-        return Err(Leak::Purge {
+    let seen: HashSet<usize> = earlier.samples.iter().copied().collect();
+    if let Some(&position) = later.samples.iter().find(|position| seen.contains(position)) {
+        return Err(Leak::SharedWindow { position });
+    }
+    let known = earlier
+        .samples
+        .iter()
+        .map(|&position| index.samples[position].label_ns)
+        .max();
+    let decision = later
+        .samples
+        .iter()
+        .map(|&position| index.samples[position].decision_ns)
+        .min();
+    match known.zip(decision) {
+        Some((known, decision)) if known >= decision => Err(Leak::Purge {
             known: iso(known),
             decision: iso(decision),
-        });
-    }
-    let seen: std::collections::HashSet<usize> = earlier.samples.iter().copied().collect();
-    match later.samples.iter().find(|position| seen.contains(position)) {
-        Some(&position) => Err(Leak::SharedWindow { position }),
-        None => Ok(()),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -285,4 +307,87 @@ fn disturb(bar: &mut Bar, i: usize) {
         *price *= factor;
     }
     bar.volume = bar.volume * factor + 1.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::split::Cut;
+    use super::super::table::tests::{panel, series};
+    use super::*;
+
+    fn made() -> (Vec<Series>, Panel, WindowIndex) {
+        let times: Vec<i64> = (0..60).collect();
+        let series = vec![series("A", 100.0, &times), series("B", 10.0, &times)];
+        let panel = panel(&series);
+        let index = WindowIndex::new(&panel, 4, 3).unwrap();
+        (series, panel, index)
+    }
+
+    #[test]
+    fn what_this_crate_makes_passes_every_guard() {
+        let (series, panel, index) = made();
+        let split = Split::new(
+            &panel,
+            &index,
+            &Cut::Shares {
+                train: 0.5,
+                validation: 0.25,
+            },
+        )
+        .unwrap();
+        assert!(split.test.is_some());
+        let scalers = super::super::scaler::fit(&panel, &index, &split.train).unwrap();
+        rows_are_of_their_symbol(&series, &panel).unwrap();
+        windows_and_labels_are_right(&panel, &index).unwrap();
+        split_is_purged(&index, &split).unwrap();
+        scalers_are_of_train(&panel, &scalers, &split.train).unwrap();
+    }
+
+    #[test]
+    fn the_test_part_is_held_against_training_and_validation() {
+        let (_, panel, index) = made();
+        let mut split = Split::new(
+            &panel,
+            &index,
+            &Cut::Shares {
+                train: 0.5,
+                validation: 0.25,
+            },
+        )
+        .unwrap();
+        split.test = Some(split.train.clone());
+        assert!(matches!(
+            split_is_purged(&index, &split),
+            Err(Leak::SharedWindow { .. })
+        ));
+    }
+
+    #[test]
+    fn a_time_that_is_not_the_rows_own_is_found() {
+        let (_, panel, mut index) = made();
+        index.samples[5].label_ns -= 10;
+        let found = windows_and_labels_are_right(&panel, &index).unwrap_err();
+        assert!(matches!(found, Leak::Times { .. }), "{found}");
+    }
+
+    #[test]
+    fn a_window_that_begins_before_the_first_row_or_ends_behind_the_last_is_found() {
+        let (_, panel, index) = made();
+        for end_row in [0, 58, u32::MAX] {
+            let mut wrong = index.clone();
+            wrong.samples[0].end_row = end_row;
+            let found = windows_and_labels_are_right(&panel, &wrong).unwrap_err();
+            assert!(matches!(found, Leak::Crossing { .. }), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_failure_on_changed_data_is_no_leak_but_is_reported() {
+        let (series, ..) = made();
+        let fails = |_: &[Series]| Err(DataError::Empty { path: "x".into() });
+        assert!(matches!(
+            past_ignores_future(&series, 0, fails),
+            Err(Leak::Data(_))
+        ));
+    }
 }

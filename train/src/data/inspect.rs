@@ -280,7 +280,7 @@ impl Report {
             } = self.gaps;
             let _ = writeln!(
                 text,
-                "  gaps: {count}, {missing_bars} bars missing, longest step {}",
+                "  gaps: {count}, missing bars: {missing_bars}, longest step {}",
                 span(longest)
             );
             for gap in &self.gaps.list {
@@ -292,7 +292,7 @@ impl Report {
                 } = gap;
                 let _ = writeln!(
                     text,
-                    "    after row {row}: {after} to {until}, {missing_bars} bars"
+                    "    after row {row}: {after} to {until}, {missing_bars} missing"
                 );
             }
         }

@@ -1,24 +1,37 @@
 //! Bars from Parquet: flat columns by name, whole or floating numbers, typed or whole-number times.
 //!
-//! Times: TIMESTAMP of any unit (one that is not adjusted to UTC is taken as UTC), DATE, whole numbers, ISO 8601
-//! text. A null is an error, not a value.
+//! Times: TIMESTAMP of any unit (one that is not adjusted to UTC is taken as UTC), INT96, DATE, whole numbers, ISO
+//! 8601 text. A null is an error, not a value. Compression: snappy, zstd or none.
 
 use super::bars::{BarFile, ReadOptions, symbol_from_name};
 use super::columns::{Columns, Layout, Symbols, Times};
 use super::error::{DataError, Place};
 use super::time::{self, RawTime, TimeUnit};
-use ::parquet::basic::{self, ConvertedType, LogicalType};
+use ::parquet::basic::{self, Compression, ConvertedType, LogicalType};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, DataType};
+use ::parquet::data_type::{ByteArray, DataType, Int96};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use ::parquet::schema::types::ColumnDescriptor;
 use std::fmt::Display;
 use std::fs::File;
+use std::panic::catch_unwind;
 use std::path::Path;
 
 /// Reads every row group of the file.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataError> {
+    // The Parquet reader asserts where damaged pages contradict the footer; a damaged file has to be an error.
+    let columns = catch_unwind(|| read_columns(path)).unwrap_or_else(|_| {
+        let detail = "damaged: the pages contradict the footer".into();
+        Err(DataError::Malformed {
+            path: path.to_owned(),
+            detail,
+        })
+    });
+    columns?.into_file(path, options)
+}
+
+fn read_columns(path: &Path) -> Result<Columns, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let reader = SerializedFileReader::new(file).map_err(|error| malformed(path, &error))?;
     let schema = reader.metadata().file_metadata().schema_descr();
@@ -52,7 +65,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataEr
         }
         first_row += n_rows(path, &*group)? as u64;
     }
-    columns.into_file(path, options)
+    Ok(columns)
 }
 
 fn malformed(path: &Path, error: &ParquetError) -> DataError {
@@ -129,7 +142,9 @@ impl<'a> Leaf<'a> {
         index: usize,
         first_row: u64,
     ) -> Result<Self, DataError> {
-        let column = group.metadata().column(index).column_descr_ptr();
+        let chunk = group.metadata().column(index);
+        let column = chunk.column_descr_ptr();
+        check_compression(path, column.name(), chunk.compression())?;
         let reader = group
             .get_column_reader(index)
             .map_err(|error| malformed(path, &error))?;
@@ -198,6 +213,9 @@ impl<'a> Leaf<'a> {
                     Some(RawTime::Epoch(value.into()))
                 })
             }
+            (ColumnReader::Int96ColumnReader(reader), _) => {
+                rows.push_times(&rows.all(reader)?, times, int96_to_ns)
+            }
             (ColumnReader::ByteArrayColumnReader(reader), Meaning::Text) => {
                 let texts: Vec<_> = rows.all(reader)?.iter().map(shown).collect();
                 rows.push_times(&texts, times, |text| time::parse(text))
@@ -221,6 +239,18 @@ impl<'a> Leaf<'a> {
     }
 }
 
+fn check_compression(path: &Path, column: &str, found: Compression) -> Result<(), DataError> {
+    match found {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => Ok(()),
+        other => Err(DataError::ColumnType {
+            path: path.to_owned(),
+            column: column.to_owned(),
+            expected: "compression by snappy or zstd, or none",
+            found: other.to_string(),
+        }),
+    }
+}
+
 fn n_rows(path: &Path, group: &dyn RowGroupReader) -> Result<usize, DataError> {
     usize::try_from(group.metadata().num_rows()).map_err(|_| DataError::Malformed {
         path: path.to_owned(),
@@ -233,6 +263,15 @@ fn type_text(column: &ColumnDescriptor) -> String {
         Some(logical) => format!("{} ({logical:?})", column.physical_type()),
         None => column.physical_type().to_string(),
     }
+}
+
+/// The time type of older writers: a Julian day and ns of the day.
+fn int96_to_ns(time: &Int96) -> Option<RawTime> {
+    let (ns, s) = (time.to_nanos(), time.to_seconds());
+    let fits = TimeUnit::S
+        .to_ns(s)
+        .is_some_and(|whole| (0..TimeUnit::S.ns()).contains(&(ns - whole)));
+    fits.then_some(RawTime::Ns(ns))
 }
 
 /// At most 40 characters of a text.
@@ -334,7 +373,6 @@ impl Rows<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::parquet::basic::Compression;
     use ::parquet::column::writer::ColumnWriter;
     use ::parquet::file::properties::WriterProperties;
     use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -345,6 +383,7 @@ mod tests {
     enum Values {
         I32(Vec<i32>),
         I64(Vec<i64>),
+        I96(Vec<Int96>),
         F32(Vec<f32>),
         F64(Vec<Option<f64>>),
         Text(Vec<&'static str>),
@@ -368,6 +407,7 @@ mod tests {
         match (column.untyped(), values) {
             (ColumnWriter::Int32ColumnWriter(w), Values::I32(v)) => w.write_batch(v, None, None).unwrap(),
             (ColumnWriter::Int64ColumnWriter(w), Values::I64(v)) => w.write_batch(v, None, None).unwrap(),
+            (ColumnWriter::Int96ColumnWriter(w), Values::I96(v)) => w.write_batch(v, None, None).unwrap(),
             (ColumnWriter::FloatColumnWriter(w), Values::F32(v)) => w.write_batch(v, None, None).unwrap(),
             (ColumnWriter::DoubleColumnWriter(w), Values::F64(v)) => {
                 let levels: Vec<i16> = v.iter().map(|value| i16::from(value.is_some())).collect();
@@ -386,6 +426,11 @@ mod tests {
     fn read_groups(compression: Compression, groups: &[Vec<Column>]) -> Result<BarFile, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("A.x.parquet");
+        write(&path, compression, groups);
+        read(&path, &ReadOptions::default())
+    }
+
+    fn write(path: &Path, compression: Compression, groups: &[Vec<Column>]) {
         let fields: Vec<String> = groups[0]
             .iter()
             .map(|(declaration, _)| format!("{declaration};"))
@@ -393,14 +438,13 @@ mod tests {
         let schema =
             Arc::new(parse_message_type(&format!("message bars {{ {} }}", fields.concat())).unwrap());
         let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
-        let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, properties).unwrap();
+        let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
         for columns in groups {
             let mut group = writer.next_row_group().unwrap();
             columns.iter().for_each(|(_, values)| put(&mut group, values));
             group.close().unwrap();
         }
         writer.close().unwrap();
-        read(&path, &ReadOptions::default())
     }
 
     fn read_with(mut columns: Vec<Column>, first: Column) -> Result<BarFile, DataError> {
@@ -452,6 +496,25 @@ mod tests {
         )
         .unwrap();
         assert_eq!(time::iso(file.series[0].bars[0].ts_ns), "2025-05-04T00:00:00Z");
+    }
+
+    #[test]
+    fn a_julian_day_is_a_time_while_ns_can_hold_it() {
+        let julian = |day: u32, ns: u64| {
+            let mut time = Int96::new();
+            time.set_data(ns as u32, (ns >> 32) as u32, day);
+            ("required int96 ts", Values::I96(vec![time]))
+        };
+        let ns_of_day = 15 * 3_600_000_000_000 + 33 * 60_000_000_000;
+        let file = read_with(prices(1), julian(2_440_588 + 20_212, ns_of_day)).unwrap();
+        assert_eq!(file.series[0].bars[0].ts_ns, TIME_NS);
+        for day in [0, u32::MAX] {
+            let found = message(read_with(prices(1), julian(day, 0)));
+            assert!(
+                found.contains("column `ts`: expected a time between 1677 and 2262"),
+                "{found}"
+            );
+        }
     }
 
     #[test]
@@ -526,6 +589,18 @@ mod tests {
     }
 
     #[test]
+    fn other_compression_is_refused_by_name() {
+        let check = |found| check_compression(Path::new("f"), "ts", found);
+        check(Compression::ZSTD(Default::default())).unwrap();
+        let error = check(Compression::GZIP(Default::default()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("f: column `ts`: expected compression by snappy or zstd, or none, found GZIP")
+        );
+    }
+
+    #[test]
     fn an_empty_or_damaged_file_is_refused() {
         let found = message(read_with(prices(0), ("required int64 ts", Values::I64(vec![]))));
         assert_eq!(found, "expected at least one bar, found none");
@@ -536,5 +611,35 @@ mod tests {
             read(&path, &ReadOptions::default()),
             Err(DataError::Malformed { .. })
         ));
+    }
+
+    #[test]
+    fn flipped_bytes_and_truncations_are_errors_or_bars_and_never_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("A.parquet");
+        let mut columns = prices(9);
+        columns.push((
+            "required int64 ts",
+            Values::I64((0..9).map(|i| TIME_NS + i).collect()),
+        ));
+        columns.push(("optional double extra", Values::F64(vec![None; 9])));
+        write(&path, Compression::SNAPPY, &[columns]);
+        let sound = std::fs::read(&path).unwrap();
+        let (mut n_refused, mut n_read) = (0, 0);
+        for at in (0..sound.len()).step_by(7) {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            match read(&path, &ReadOptions::default()) {
+                Ok(_) => n_read += 1,
+                Err(_) => n_refused += 1,
+            }
+            std::fs::write(&path, &sound[..at]).unwrap();
+            assert!(read(&path, &ReadOptions::default()).is_err(), "{at} bytes");
+        }
+        assert!(
+            n_refused > n_read / 2 && n_read > 0,
+            "{n_refused} refused, {n_read} read"
+        );
     }
 }

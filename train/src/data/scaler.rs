@@ -37,13 +37,10 @@ fn rows_used(panel: &Panel, index: &WindowIndex, part: &Part) -> Vec<Vec<bool>> 
         .iter()
         .map(|table| vec![false; table.ts_ns.len()])
         .collect();
-    let mut marked_until = vec![0; used.len()];
     for &position in &part.samples {
         let sample = &index.samples[position];
-        let (series, end) = (sample.series as usize, sample.end_row as usize + 1);
-        let start = (end - index.lookback).max(marked_until[series]);
-        used[series][start.min(end)..end].fill(true);
-        marked_until[series] = end.max(marked_until[series]);
+        let end = sample.end_row as usize + 1;
+        used[sample.series as usize][end - index.lookback..end].fill(true);
     }
     used
 }

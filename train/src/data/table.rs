@@ -7,9 +7,9 @@ use super::bars::Series;
 use super::error::DataError;
 use std::ops::Range;
 use tickfuse_core::error::FeatureError;
-use tickfuse_core::features::Bar;
+use tickfuse_core::features::{Bar, FeatureSet, Ready};
 
-/// Turns one bar after another into feature rows; what the tables need of the core's feature engine.
+/// Turns one bar after another into feature rows: the core's [`FeatureSet`], or a caller's own features.
 pub trait RowMaker {
     /// Column names; their number is `n_features`.
     fn names(&self) -> Vec<String>;
@@ -22,6 +22,20 @@ pub trait RowMaker {
     /// # Errors
     /// When the engine refuses the bar.
     fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError>;
+}
+
+impl RowMaker for FeatureSet {
+    fn names(&self) -> Vec<String> {
+        Self::names(self).map(str::to_owned).collect()
+    }
+
+    fn reset(&mut self) {
+        Self::reset(self);
+    }
+
+    fn push(&mut self, bar: &Bar, out: &mut [f64]) -> Result<bool, FeatureError> {
+        Ok(Self::push(self, bar, out)? == Ready::Row)
+    }
 }
 
 /// How tables are cut.
@@ -161,7 +175,7 @@ fn table(
             let bar = &series.bars[index];
             let ready = maker
                 .push(bar, &mut row)
-                .map_err(|source| refused(series, index, source))?;
+                .map_err(|reason| refused(series, index, reason))?;
             if ready {
                 check_finite(series, index, names, &row)?;
                 table.ts_ns.push(bar.ts_ns);
@@ -186,12 +200,12 @@ fn stretches(bars: &[Bar], max_step_ns: i64) -> impl Iterator<Item = Range<usize
         .map(move |end| std::mem::replace(&mut start, end)..end)
 }
 
-fn refused(series: &Series, index: usize, source: FeatureError) -> DataError {
+fn refused(series: &Series, index: usize, reason: FeatureError) -> DataError {
     DataError::Feature {
         path: series.source.clone(),
         symbol: series.symbol.clone(),
         row: series.row(index),
-        source,
+        reason,
     }
 }
 
@@ -281,9 +295,10 @@ pub(super) mod tests {
         let series = [series("A", 100.0, &[0, 1, 2, 5, 9])];
         let panel = build(&series, &mut ReturnAndVolume::default(), &options).unwrap();
         assert_eq!(panel.max_step_ns, 30);
+        let segments = &panel.tables[0].segments;
         assert_eq!(
-            panel.tables[0].segments,
-            [0..3],
+            (segments.len(), &segments[0]),
+            (1, &(0..3)),
             "the stretch of one bar gives no row"
         );
     }
@@ -327,6 +342,17 @@ pub(super) mod tests {
                 .starts_with("A.csv: row 2: A: feature `volume`: expected a finite"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn rows_of_the_core_engine_are_those_of_its_own_batch() {
+        let defs = tickfuse_core::features::standard_set("seed-000").unwrap();
+        let one = series("A", 100.0, &(0..80).collect::<Vec<_>>());
+        let batch = tickfuse_core::features::rows(&defs, &one.bars).unwrap();
+        let options = TableOptions { max_missing_bars: 0 };
+        let panel = build(&[one], &mut FeatureSet::new(&defs).unwrap(), &options).unwrap();
+        assert_eq!(panel.tables[0].rows, batch.values);
+        assert_eq!(panel.n_features(), batch.n_features);
     }
 
     #[test]

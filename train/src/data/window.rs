@@ -121,7 +121,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Scales every row once: `z = (x - center) / scale` in f64, rounded to f32.
+    /// Scales every row once: `z = (x - center) * (1 / scale)` in f64, rounded to f32, as the serving core does.
     ///
     /// # Errors
     /// [`DataError::Scaled`] when a scaled value is beyond f32.
@@ -205,7 +205,7 @@ impl Batches {
 fn scaled(panel: &Panel, table: &FeatureTable, scalers: &[Scaler]) -> Result<Vec<f32>, DataError> {
     let mut out = Vec::with_capacity(table.rows.len());
     for (i, (x, column)) in table.rows.iter().zip((0..scalers.len()).cycle()).enumerate() {
-        let z = ((x - scalers[column].center) / scalers[column].scale) as f32;
+        let z = scalers[column].apply(*x);
         if !z.is_finite() {
             return Err(DataError::Scaled {
                 symbol: table.symbol.clone(),

@@ -50,7 +50,11 @@ pub fn card(
         baselines: baselines(metrics),
         latency_ms: Some(milliseconds(latency, sha256)),
         architecture: Some(architecture(experiment, model)),
-        inference: Some(Inference { device: "cpu".into(), threads: 1, warmup_n: latency.warmup }),
+        inference: Some(Inference {
+            device: "cpu".into(),
+            threads: 1,
+            warmup_n: latency.warmup,
+        }),
         provenance: Some(Provenance {
             program_version: Some(env!("CARGO_PKG_VERSION").into()),
             seed: Some(experiment.config.fit.seed),
@@ -65,7 +69,10 @@ pub fn card(
 
 fn range(part: &Part) -> Range {
     let [start, end] = part.decisions_ns.unwrap_or_default();
-    Range { start: iso(start), end: iso(end) }
+    Range {
+        start: iso(start),
+        end: iso(end),
+    }
 }
 
 fn train(experiment: &Experiment) -> Train {
@@ -73,7 +80,10 @@ fn train(experiment: &Experiment) -> Train {
     let (pos, rows) = (train.n_up as u64, train.n_windows as u64);
     Train {
         snapshot_id: experiment.snapshot_id.clone(),
-        range: Range { start: range(train).start, end: range(validation).end },
+        range: Range {
+            start: range(train).start,
+            end: range(validation).end,
+        },
         rows,
         class_balance: Some(ClassBalance { pos, neg: rows - pos }),
         class_counts: BTreeMap::new(),

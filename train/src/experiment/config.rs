@@ -89,7 +89,10 @@ impl TrainConfig {
     /// # Errors
     /// The file, and the key with what was expected.
     pub fn read(path: &Path) -> Result<Self, ExperimentError> {
-        let refuse = |reason: String| ExperimentError::Config { path: path.into(), reason };
+        let refuse = |reason: String| ExperimentError::Config {
+            path: path.into(),
+            reason,
+        };
         let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
         if let Some(folder) = path.parent() {

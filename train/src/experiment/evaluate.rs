@@ -36,5 +36,9 @@ pub fn evaluate(
         session.run_batch(&windows, positions.len(), out)?;
         p.extend(out.iter().step_by(n_outputs).map(|v| f64::from(*v)));
     }
-    Ok(BinaryMetrics::from_probabilities(&p, &labels, MetricOptions::new(train_rate, index.horizon)))
+    Ok(BinaryMetrics::from_probabilities(
+        &p,
+        &labels,
+        MetricOptions::new(train_rate, index.horizon),
+    ))
 }

@@ -119,7 +119,9 @@ impl Experiment {
     pub fn prepare(config: TrainConfig) -> Result<Self, ExperimentError> {
         let (found, series) = snapshot::load(&config.data.snapshot)?;
         let defs = config.feature_defs()?;
-        let options = TableOptions { max_missing_bars: config.data.max_missing_bars };
+        let options = TableOptions {
+            max_missing_bars: config.data.max_missing_bars,
+        };
         let panel = table::build(&series, &mut FeatureSet::new(&defs)?, &options)?;
         let index = WindowIndex::new(&panel, config.window.lookback, config.window.horizon)?;
         let split = Split::new(&panel, &index, &config.split)?;
@@ -127,7 +129,17 @@ impl Experiment {
         guard::check(&series, &panel, &index, &split, &scalers)?;
         let batches = Batches::new(&panel, &index, &scalers, LabelKind::Direction)?;
         let net = LstmNet::new(net_config(&config, defs.len())).map_err(ExperimentError::Net)?;
-        Ok(Self { config, snapshot_id: found.id, panel, index, split, scalers, defs, batches, net })
+        Ok(Self {
+            config,
+            snapshot_id: found.id,
+            panel,
+            index,
+            split,
+            scalers,
+            defs,
+            batches,
+            net,
+        })
     }
 
     /// Fits from fresh start values, or goes on from a checkpoint.
@@ -141,14 +153,20 @@ impl Experiment {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, ExperimentError> {
-        let source = |part| Windows { batches: &self.batches, part };
+        let source = |part| Windows {
+            batches: &self.batches,
+            part,
+        };
         let fingerprint = self.fingerprint();
         let run = Run {
             train: &source(&self.split.train),
             valid: &source(&self.split.validation),
             data_fingerprint: &fingerprint,
             horizon: self.config.window.horizon,
-            checkpoint: Some(CheckpointPlan { path: checkpoint.into(), every_steps: Some(200) }),
+            checkpoint: Some(CheckpointPlan {
+                path: checkpoint.into(),
+                every_steps: Some(200),
+            }),
             stop,
             observer,
         };
@@ -167,13 +185,26 @@ impl Experiment {
             .net
             .bundle_tensors(&outcome.best)
             .into_iter()
-            .map(|t| (t.name, PlainTensor { shape: t.shape, data: t.data }))
+            .map(|t| {
+                (
+                    t.name,
+                    PlainTensor {
+                        shape: t.shape,
+                        data: t.data,
+                    },
+                )
+            })
             .collect();
         let mut schema = self.schema();
         let draft = Model::from_bytes(&assemble(&schema, &tensors)?, OpenOptions::default())?;
         let rate = outcome.state.train_rate;
         let validation = evaluate(self, &draft, &self.split.validation, rate)?;
-        let test = self.split.test.as_ref().map(|part| evaluate(self, &draft, part, rate)).transpose()?;
+        let test = self
+            .split
+            .test
+            .as_ref()
+            .map(|part| evaluate(self, &draft, part, rate))
+            .transpose()?;
         let facts = json!({
             "snapshot_id": self.snapshot_id,
             "program_version": env!("CARGO_PKG_VERSION"),
@@ -185,13 +216,23 @@ impl Experiment {
             "test": test,
         });
         schema.provenance = facts.as_object().cloned().unwrap_or_default();
-        Ok(Finished { bytes: assemble(&schema, &tensors)?, validation, test })
+        Ok(Finished {
+            bytes: assemble(&schema, &tensors)?,
+            validation,
+            test,
+        })
     }
 
     /// What a checkpoint must agree with: snapshot, features, windows and split.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let facts = json!([self.snapshot_id, self.defs, self.config.window, self.config.split, self.config.data.max_missing_bars]);
+        let facts = json!([
+            self.snapshot_id,
+            self.defs,
+            self.config.window,
+            self.config.split,
+            self.config.data.max_missing_bars
+        ]);
         let digest = Sha256::digest(facts.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -217,7 +258,10 @@ impl Experiment {
                 labels: vec!["up".into()],
                 unit: "probability".into(),
             }],
-            target: Some(Target { horizon, label: format!("close[t+{horizon}] > close[t]") }),
+            target: Some(Target {
+                horizon,
+                label: format!("close[t+{horizon}] > close[t]"),
+            }),
             arrival: Arrival::PreRolled,
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),

@@ -131,18 +131,29 @@ fn default_prefix() -> String {
 ///
 /// # Errors
 /// [`ImportError`]; the message names file, tensor or key.
-pub fn read(weights: &Path, config: &Path, precision: Precision) -> Result<(Schema, PlainTensors), ImportError> {
+pub fn read(
+    weights: &Path,
+    config: &Path,
+    precision: Precision,
+) -> Result<(Schema, PlainTensors), ImportError> {
     let text = std::fs::read_to_string(config).map_err(|source| read_error(config, source))?;
-    let parsed: TorchConfig = toml::from_str(&text)
-        .map_err(|source| ImportError::Config { path: config.into(), source: Box::new(source) })?;
+    let parsed: TorchConfig = toml::from_str(&text).map_err(|source| ImportError::Config {
+        path: config.into(),
+        source: Box::new(source),
+    })?;
     let bytes = std::fs::read(weights).map_err(|source| read_error(weights, source))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| ImportError::Weights { path: weights.into(), reason: e.to_string() })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| ImportError::Weights {
+        path: weights.into(),
+        reason: e.to_string(),
+    })?;
     convert(&parsed, &file, precision)
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> ImportError {
-    ImportError::Read { path: path.into(), source }
+    ImportError::Read {
+        path: path.into(),
+        source,
+    }
 }
 
 /// Takes every tensor of a state dict to its place.
@@ -154,17 +165,27 @@ pub fn convert(
     file: &SafeTensors<'_>,
     precision: Precision,
 ) -> Result<(Schema, PlainTensors), ImportError> {
-    let mut source = Source { file, used: BTreeSet::new() };
+    let mut source = Source {
+        file,
+        used: BTreeSet::new(),
+    };
     let mut tensors = PlainTensors::new();
     for l in 0..config.n_layers {
-        let n_in = if l == 0 { config.inputs.len() } else { config.n_hidden };
+        let n_in = if l == 0 {
+            config.inputs.len()
+        } else {
+            config.n_hidden
+        };
         take_lstm(config, &mut source, l, n_in, &mut tensors)?;
     }
     let mut head = Vec::new();
     let mut n_in = config.n_hidden;
     for (j, layer) in config.head.iter().enumerate() {
         n_in = take_dense(&layer.prefix, &mut source, j, n_in, &mut tensors)?;
-        head.push(DenseConfig { n_out: n_in, activation: layer.activation });
+        head.push(DenseConfig {
+            n_out: n_in,
+            activation: layer.activation,
+        });
     }
     source.finish()?;
     if head.is_empty() {
@@ -188,7 +209,10 @@ fn take_lstm(
     }
     let mut bias = source.take(&format!("{prefix}.bias_ih_l{l}"), &[gates])?;
     let recurrent = source.take(&format!("{prefix}.bias_hh_l{l}"), &[gates])?;
-    bias.data.iter_mut().zip(&recurrent.data).for_each(|(a, b)| *a += b);
+    bias.data
+        .iter_mut()
+        .zip(&recurrent.data)
+        .for_each(|(a, b)| *a += b);
     tensors.insert(format!("lstm.bias_l{l}"), bias);
     Ok(())
 }
@@ -204,7 +228,10 @@ fn take_dense(
     let name = format!("{prefix}.weight");
     let n_out = source.view(&name)?.shape().first().copied().unwrap_or(0);
     tensors.insert(format!("head.{j}.weight"), source.take(&name, &[n_out, n_in])?);
-    tensors.insert(format!("head.{j}.bias"), source.take(&format!("{prefix}.bias"), &[n_out])?);
+    tensors.insert(
+        format!("head.{j}.bias"),
+        source.take(&format!("{prefix}.bias"), &[n_out])?,
+    );
     Ok(n_out)
 }
 
@@ -243,24 +270,43 @@ impl Source<'_> {
             names.sort_unstable();
             names.join(", ")
         };
-        self.file.tensor(name).map_err(|_| ImportError::Missing { name: name.into(), found: listed() })
+        self.file.tensor(name).map_err(|_| ImportError::Missing {
+            name: name.into(),
+            found: listed(),
+        })
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<PlainTensor, ImportError> {
         let view = self.view(name)?;
         if view.shape() != shape {
             let found = view.shape().to_vec();
-            return Err(ImportError::Shape { name: name.into(), expected: format!("{shape:?}"), found });
+            return Err(ImportError::Shape {
+                name: name.into(),
+                expected: format!("{shape:?}"),
+                found,
+            });
         }
         let data = floats(name, &view)?;
         self.used.insert(name.into());
-        Ok(PlainTensor { shape: shape.to_vec(), data })
+        Ok(PlainTensor {
+            shape: shape.to_vec(),
+            data,
+        })
     }
 
     fn finish(self) -> Result<(), ImportError> {
-        let mut left: Vec<&str> = self.file.names().into_iter().filter(|n| !self.used.contains(*n)).collect();
+        let mut left: Vec<&str> = self
+            .file
+            .names()
+            .into_iter()
+            .filter(|n| !self.used.contains(*n))
+            .collect();
         left.sort_unstable();
-        if left.is_empty() { Ok(()) } else { Err(ImportError::Leftover(left.join(", "))) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(ImportError::Leftover(left.join(", ")))
+        }
     }
 }
 
@@ -268,10 +314,35 @@ impl Source<'_> {
 fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ImportError> {
     let bytes = view.data();
     Ok(match view.dtype() {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-        Dtype::F16 => bytes.as_chunks::<2>().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks::<2>().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
-        found => return Err(ImportError::Type { name: name.into(), found }),
+        Dtype::F32 => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+        Dtype::F64 => bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|b| f64::from_le_bytes(*b) as f32)
+            .collect(),
+        Dtype::F16 => bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|b| half::f16::from_le_bytes(*b).to_f32())
+            .collect(),
+        Dtype::BF16 => bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|b| half::bf16::from_le_bytes(*b).to_f32())
+            .collect(),
+        found => {
+            return Err(ImportError::Type {
+                name: name.into(),
+                found,
+            });
+        }
     })
 }
