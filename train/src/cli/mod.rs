@@ -59,7 +59,11 @@ impl Context {
     /// # Errors
     /// When the value cannot be written as JSON, or stdout not at all.
     pub fn emit(&self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
-        let text = if self.json { &serde_json::to_string_pretty(value)? } else { text.trim_end() };
+        let text = if self.json {
+            &serde_json::to_string_pretty(value)?
+        } else {
+            text.trim_end()
+        };
         match writeln!(std::io::stdout(), "{text}") {
             // Whoever closed the pipe has read enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -222,6 +222,9 @@ impl Net for LstmNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tape::engine::Graph;
+    use crate::tape::params::Gradients;
+    use crate::tape::{Mode, Tape};
 
     fn config() -> LstmNetConfig {
         LstmNetConfig {
@@ -297,6 +300,31 @@ mod tests {
         let schema = config().schema();
         let activations: Vec<Activation> = schema.head.iter().map(|d| d.activation).collect();
         assert_eq!(activations, [Activation::Relu, Activation::None]);
+    }
+
+    #[test]
+    fn a_training_step_allocates_no_buffer_after_the_first_ones() {
+        let net = LstmNet::new(config()).unwrap();
+        let params = Params::<f32>::init(net.layout(), 3);
+        let (mut tape, mut grads) = (Tape::default(), Gradients::zeros(net.layout()));
+        let mut counts = Vec::new();
+        for batch in [8, 8, 8, 5, 8] {
+            tape.begin(Mode {
+                training: true,
+                ..Mode::default()
+            });
+            let x = tape.input(&[4, batch, 3], &vec![0.5; 4 * batch * 3]);
+            let mut graph = Graph {
+                tape: &mut tape,
+                params: &params,
+            };
+            let z = net.forward(&mut graph, x);
+            let loss = tape.bce_with_logits(z, &vec![1.0; batch], 1.0, batch);
+            tape.backward(loss, &params, &mut grads);
+            counts.push(tape.n_allocated());
+        }
+        assert!(counts[0] > 10, "{counts:?}");
+        assert_eq!(counts[1..], [counts[1]; 4], "{counts:?}");
     }
 
     #[test]

@@ -138,10 +138,10 @@ impl<S: Simd> Lane for Vector<S> {
         let z = self * self;
         let poly = z.polynomial([
             -5.704_988_7e-3,
-            2.063_908_9e-2,
+            2.063_909e-2,
             -5.373_971_5e-2,
             1.333_144_2e-1,
-            -3.333_328_2e-1,
+            -3.333_328e-1,
         ]);
         let near = poly * z * self + self;
         let far = one - self.constant(2.0) / ((size + size).exp() + one);

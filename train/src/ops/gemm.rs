@@ -8,6 +8,8 @@
 //!
 //! For one instruction set the bits of the result depend on the operands and their layout only: never on threads or history.
 
+use super::mat::Mat;
+use super::panels::{Aligned, Packed, pack_panels};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Terms summed in one go before they are added to `C`.
@@ -16,71 +18,6 @@ pub const K_BLOCK: usize = 256;
 const M_BLOCK: usize = 128;
 /// Registers of `C` per row of the micro-kernel.
 const REGS: usize = 2;
-
-/// A borrowed matrix with arbitrary strides.
-#[derive(Debug, Clone, Copy)]
-pub struct Mat<'a, R> {
-    data: &'a [R],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl<'a, R: Copy> Mat<'a, R> {
-    /// Row-major `data` of shape `[rows, cols]`.
-    ///
-    /// # Panics
-    /// When `data` has another length.
-    #[must_use]
-    pub fn new(data: &'a [R], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "matrix [{rows}, {cols}]");
-        Self {
-            data,
-            rows,
-            cols,
-            row_stride: cols,
-            col_stride: 1,
-        }
-    }
-
-    /// The transposed view.
-    #[must_use]
-    pub fn t(self) -> Self {
-        Self {
-            data: self.data,
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-        }
-    }
-
-    /// Number of rows and columns.
-    #[must_use]
-    pub fn shape(&self) -> [usize; 2] {
-        [self.rows, self.cols]
-    }
-
-    /// The values in storage order.
-    #[must_use]
-    pub fn data(&self) -> &'a [R] {
-        self.data
-    }
-
-    /// The same matrix over other values of the same number.
-    #[must_use]
-    pub fn with_data<'b>(&self, data: &'b [R]) -> Mat<'b, R> {
-        assert_eq!(data.len(), self.data.len(), "matrix {:?}", self.shape());
-        Mat { data, ..*self }
-    }
-
-    /// The value at `row`, `col`.
-    #[must_use]
-    pub fn at(&self, row: usize, col: usize) -> R {
-        self.data[row * self.row_stride + col * self.col_stride]
-    }
-}
 
 /// Textbook product in any type: `C (+)= A · B`; the oracle of [`gemm_f32`] and the product of gradient checks.
 pub fn gemm_plain<R>(a: Mat<'_, R>, b: Mat<'_, R>, accumulate: bool, c: &mut [R])
@@ -103,36 +40,17 @@ where
     }
 }
 
-/// A right operand in panels, ready for any number of products.
-#[derive(Debug, Default, Clone)]
-pub struct Packed {
-    data: Vec<f32>,
-    rows: usize,
-    cols: usize,
-}
-
-impl Packed {
-    /// Packs `b`, reusing the storage of an earlier packing.
-    pub fn pack(&mut self, b: Mat<'_, f32>) {
-        let width = panel_width();
-        (self.rows, self.cols) = (b.rows, b.cols);
-        self.data.resize(b.rows * b.cols.next_multiple_of(width), 0.0);
-        let mut rest = &mut self.data[..];
-        for from in (0..b.rows).step_by(K_BLOCK) {
-            let len = K_BLOCK.min(b.rows - from);
-            let (block, tail) = rest.split_at_mut(len * b.cols.next_multiple_of(width));
-            pack_panels(b.t(), 0..b.cols, from..from + len, width, block);
-            rest = tail;
-        }
-    }
-}
-
 /// Buffers of one thread's products.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    a: Vec<f32>,
+    a: Aligned,
     b: Packed,
     c: Vec<f32>,
+}
+
+/// Packs a right operand for [`gemm_packed`] on this machine.
+pub fn pack(b: Mat<'_, f32>, packed: &mut Packed) {
+    packed.pack(b, panel_width(), K_BLOCK);
 }
 
 /// `C (+)= A · B` in f32; row-major `C` of shape `[a.rows, b.cols]`.
@@ -145,7 +63,7 @@ pub fn gemm_f32(a: Mat<'_, f32>, b: Mat<'_, f32>, accumulate: bool, c: &mut [f32
         return gemm_narrow(a, b, accumulate, c, scratch);
     }
     let mut packed = std::mem::take(&mut scratch.b);
-    packed.pack(b);
+    pack(b, &mut packed);
     gemm_packed(a, &packed, accumulate, c, scratch);
     scratch.b = packed;
 }
@@ -197,7 +115,7 @@ fn gemm_narrow(a: Mat<'_, f32>, b: Mat<'_, f32>, accumulate: bool, c: &mut [f32]
     let mut turned = std::mem::take(&mut scratch.c);
     turned.resize(m * n, 0.0);
     let mut packed = std::mem::take(&mut scratch.b);
-    packed.pack(a.t());
+    pack(a.t(), &mut packed);
     gemm_packed(b.t(), &packed, false, &mut turned, scratch);
     for (i, row) in c.chunks_exact_mut(n).enumerate() {
         for (j, out) in row.iter_mut().enumerate() {
@@ -208,7 +126,7 @@ fn gemm_narrow(a: Mat<'_, f32>, b: Mat<'_, f32>, accumulate: bool, c: &mut [f32]
     (scratch.b, scratch.c) = (packed, turned);
 }
 
-fn check_shapes<R>(a: Mat<'_, R>, b: Mat<'_, R>, c: &[R]) {
+fn check_shapes<R: Copy>(a: Mat<'_, R>, b: Mat<'_, R>, c: &[R]) {
     assert_eq!(
         (a.cols, a.rows * b.cols),
         (b.rows, c.len()),
@@ -234,91 +152,12 @@ fn panel_width() -> usize {
     Arch::new().dispatch(Width)
 }
 
-/// Copies rows `rows` and columns `depth` of `m` into panels of `width` rows, depth-major, padded with zeros.
-fn pack_panels(
-    m: Mat<'_, f32>,
-    rows: std::ops::Range<usize>,
-    depth: std::ops::Range<usize>,
-    width: usize,
-    out: &mut [f32],
-) {
-    if m.row_stride == 1 {
-        return pack_columns(m, rows, depth, width, out);
-    }
-    let panels = out.chunks_exact_mut(width * depth.len());
-    for (first, panel) in rows.clone().step_by(width).zip(panels) {
-        copy_rows(m, first, width.min(rows.end - first), depth.clone(), width, panel);
-    }
-}
-
-/// [`pack_panels`] of a matrix whose rows lie side by side, a few columns at a time: strides of a power of two would
-/// otherwise send a whole panel to the same few cache lines.
-fn pack_columns(
-    m: Mat<'_, f32>,
-    rows: std::ops::Range<usize>,
-    depth: std::ops::Range<usize>,
-    width: usize,
-    out: &mut [f32],
-) {
-    const COLUMNS: usize = 8;
-    for from in (0..depth.len()).step_by(COLUMNS) {
-        let part = from..depth.len().min(from + COLUMNS);
-        let panels = out.chunks_exact_mut(width * depth.len());
-        for (first, panel) in rows.clone().step_by(width).zip(panels) {
-            let n_rows = width.min(rows.end - first);
-            let steps = panel[width * part.start..width * part.end].chunks_exact_mut(width);
-            for (p, out) in part.clone().zip(steps) {
-                let start = (depth.start + p) * m.col_stride + first;
-                let column = &m.data[start..start + n_rows];
-                match n_rows {
-                    8 if width == 8 => copy_block::<8>(column, out),
-                    16 if width == 16 => copy_block::<16>(column, out),
-                    32 if width == 32 => copy_block::<32>(column, out),
-                    _ => {
-                        out[..n_rows].copy_from_slice(column);
-                        out[n_rows..].fill(0.0);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A copy whose length the compiler knows.
-#[inline(always)]
-fn copy_block<const W: usize>(from: &[f32], to: &mut [f32]) {
-    if let (Some(from), Some(to)) = (from.first_chunk::<W>(), to.first_chunk_mut::<W>()) {
-        *to = *from;
-    }
-}
-
-/// A panel whose rows lie apart: a transposition.
-fn copy_rows(
-    m: Mat<'_, f32>,
-    first: usize,
-    n_rows: usize,
-    depth: std::ops::Range<usize>,
-    width: usize,
-    panel: &mut [f32],
-) {
-    if n_rows < width {
-        panel.fill(0.0);
-    }
-    for i in 0..n_rows {
-        let row = &m.data[(first + i) * m.row_stride..];
-        let steps = panel[i..].iter_mut().step_by(width);
-        for (p, out) in depth.clone().zip(steps) {
-            *out = row[p * m.col_stride];
-        }
-    }
-}
-
 struct Product<'a> {
     a: Mat<'a, f32>,
     b: &'a Packed,
     accumulate: bool,
     c: &'a mut [f32],
-    panel: &'a mut Vec<f32>,
+    panel: &'a mut Aligned,
 }
 
 impl WithSimd for Product<'_> {
@@ -338,7 +177,7 @@ impl Product<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const ROWS: usize>(self, simd: S) {
         let n_padded = self.b.cols.next_multiple_of(REGS * S::F32_LANES);
-        let mut packed = &self.b.data[..];
+        let mut packed = self.b.values();
         for from in (0..self.a.cols).step_by(K_BLOCK) {
             let depth = from..self.a.cols.min(from + K_BLOCK);
             let (b_block, rest) = packed.split_at(depth.len() * n_padded);
@@ -352,9 +191,9 @@ impl Product<'_> {
                 };
                 let c = &mut self.c[block.rows.start * block.n..block.rows.end * block.n];
                 if self.a.col_stride == 1 {
-                    block.from_rows::<S, ROWS>(simd, self.a, b_block, c);
+                    block.read_rows::<S, ROWS>(simd, self.a, b_block, c);
                 } else {
-                    block.from_panels::<S, ROWS>(simd, self.a, b_block, c, self.panel);
+                    block.read_panels::<S, ROWS>(simd, self.a, b_block, c, self.panel);
                 }
             }
         }
@@ -372,7 +211,7 @@ struct Block {
 impl Block {
     /// Rows of `A` that are contiguous are read where they lie.
     #[inline(always)]
-    fn from_rows<S: Simd, const ROWS: usize>(self, simd: S, a: Mat<'_, f32>, b: &[f32], c: &mut [f32]) {
+    fn read_rows<S: Simd, const ROWS: usize>(self, simd: S, a: Mat<'_, f32>, b: &[f32], c: &mut [f32]) {
         let depth = self.depth.len();
         for (b_panel, col) in self.b_panels::<S>(b) {
             for (first, c_rows) in self.rows.clone().step_by(ROWS).zip(c.chunks_mut(ROWS * self.n)) {
@@ -389,17 +228,16 @@ impl Block {
 
     /// Columns of `A` that are contiguous are copied into panels first.
     #[inline(always)]
-    fn from_panels<S: Simd, const ROWS: usize>(
+    fn read_panels<S: Simd, const ROWS: usize>(
         self,
         simd: S,
         a: Mat<'_, f32>,
         b: &[f32],
         c: &mut [f32],
-        panel: &mut Vec<f32>,
+        panel: &mut Aligned,
     ) {
         let depth = self.depth.len();
-        panel.resize(M_BLOCK * K_BLOCK, 0.0);
-        let a_block = &mut panel[..self.rows.len().next_multiple_of(ROWS) * depth];
+        let a_block = panel.resize(self.rows.len().next_multiple_of(ROWS) * depth);
         pack_panels(a, self.rows.clone(), self.depth.clone(), ROWS, a_block);
         for (b_panel, col) in self.b_panels::<S>(b) {
             let a_panels = a_block.chunks_exact(ROWS * depth);
@@ -498,7 +336,7 @@ mod tests {
         let mut scratch = Scratch::default();
         gemm_f32(a, b, accumulate, &mut found, &mut scratch);
         let mut packed = Packed::default();
-        packed.pack(b);
+        pack(b, &mut packed);
         gemm_packed(a, &packed, accumulate, &mut reused, &mut scratch);
         let bound = 3e-7 * (k as f32 + 4.0);
         for i in 0..m * n {

@@ -2,7 +2,7 @@
 //!
 //! Backward: `dW += dyᵀ x`, `db += Σ_rows dy`, `dx += dy W`.
 
-use super::gemm::Mat;
+use super::mat::Mat;
 use super::real::Real;
 use crate::tape::params::{ParamId, Params};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};

@@ -11,8 +11,8 @@
 //! 4. After the loop three large products and a column sum: `dWhh = dzᵀ h_prev`, `dWih = dzᵀ x`, `dx = dz Wih`, `db = Σ dz`.
 //! 5. A gradient that exists only in the last steps is read as it is; the initial state receives `dh_0`, `dc_0`.
 
-use super::gemm::Mat;
 use super::linear::{add_column_sums, fill_rows, matrix_shape};
+use super::mat::Mat;
 use super::real::Real;
 use crate::tape::params::{ParamId, Params};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};

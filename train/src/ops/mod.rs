@@ -8,6 +8,8 @@ pub mod elementwise;
 pub mod gemm;
 pub mod linear;
 pub mod lstm;
+pub mod mat;
+pub mod panels;
 pub mod product;
 pub mod real;
 pub mod take_last;

@@ -4,7 +4,7 @@
 //! cell states, gradients and optimiser state stay f32. The rounding is *emulated*: it shows what bf16 training does to a
 //! model, and costs a little time instead of saving any.
 
-use super::gemm::Mat;
+use super::mat::Mat;
 use super::real::Real;
 use serde::{Deserialize, Serialize};
 

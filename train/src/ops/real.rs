@@ -1,7 +1,9 @@
 //! The float types training code is generic over: f32 to train, f64 to check gradients with the same operations.
 
 use super::elementwise;
-use super::gemm::{self, Mat};
+use super::gemm;
+use super::mat::Mat;
+use super::panels;
 use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -93,7 +95,7 @@ impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     type Scratch = gemm::Scratch;
-    type Packed = gemm::Packed;
+    type Packed = panels::Packed;
 
     #[inline]
     fn from_f64(x: f64) -> Self {
@@ -128,13 +130,13 @@ impl Real for f32 {
         gemm::gemm_f32(a, b, accumulate, c, scratch);
     }
 
-    fn pack(b: Mat<'_, Self>, packed: &mut gemm::Packed) {
-        packed.pack(b);
+    fn pack(b: Mat<'_, Self>, packed: &mut panels::Packed) {
+        gemm::pack(b, packed);
     }
 
     fn gemm_packed(
         a: Mat<'_, Self>,
-        b: &gemm::Packed,
+        b: &panels::Packed,
         accumulate: bool,
         c: &mut [Self],
         scratch: &mut gemm::Scratch,
