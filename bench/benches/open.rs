@@ -33,12 +33,12 @@ fn open(path: &Path, verify_hash: bool, verify_golden: bool) -> Arc<Model> {
 ///
 /// The golden windows need a session's buffers for a moment, which the allocator may keep: they are left out here.
 fn assert_nothing_is_copied(prepared: &Prepared, path: &Path) {
-    let Some(before) = memory::private_dirty() else {
+    let Some(before) = memory::anonymous() else {
         eprintln!("private memory: not measured, this system does not tell");
         return;
     };
     let model = open(path, true, false);
-    let after = memory::private_dirty().expect("it was told before");
+    let after = memory::anonymous().expect("it was told before");
     let (grown, file) = (after.saturating_sub(before), prepared.file.len() as u64);
     eprintln!(
         "{} {}: file {} of {file} bytes, private memory grew by {grown} bytes",

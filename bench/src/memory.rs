@@ -1,12 +1,13 @@
 //! Memory that belongs to this process alone, as Linux counts it.
 
-/// Private dirty bytes of the process (`/proc/self/smaps_rollup`), or `None` where the system does not tell.
+/// Anonymous bytes of the process (`/proc/self/smaps_rollup`), or `None` where the system does not tell.
 ///
-/// Pages of a mapped file are not among them until somebody writes to them.
+/// They belong to no file: heap, stack, and pages of a private mapping that were written to. Private dirty memory would
+/// be the wrong measure here, for it counts pages of a file that was written a moment ago and has not reached the disk.
 #[must_use]
-pub fn private_dirty() -> Option<u64> {
+pub fn anonymous() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }
@@ -17,12 +18,12 @@ mod tests {
 
     #[test]
     fn written_memory_is_counted() {
-        let Some(before) = private_dirty() else {
+        let Some(before) = anonymous() else {
             eprintln!("no smaps_rollup here: nothing to check");
             return;
         };
         let block = std::hint::black_box(vec![1_u8; 16 << 20]);
-        let grown = private_dirty().unwrap() - before;
+        let grown = anonymous().unwrap() - before;
         assert!(grown >= 15 << 20, "grew by {grown}");
         drop(block);
     }

@@ -69,12 +69,7 @@ impl Prepared {
     #[must_use]
     pub fn batch(&self, n: usize) -> Vec<f32> {
         let n_window = self.windows.len() / N_WINDOWS;
-        self.windows
-            .iter()
-            .copied()
-            .cycle()
-            .take(n * n_window)
-            .collect()
+        self.windows.iter().copied().cycle().take(n * n_window).collect()
     }
 
     /// `case/level/precision`, the way every result is named.

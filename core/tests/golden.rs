@@ -73,7 +73,10 @@ fn fixtures() -> PathBuf {
 fn entry(manifest: &mut Manifest, name: &str) -> (Entry, Vec<u8>) {
     let bytes = std::fs::read(fixtures().join(name)).expect(name);
     let entry = manifest.files.remove(name).expect(name);
-    let found: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let found: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     assert_eq!(found, entry.sha256, "{name} is not the file of the manifest");
     (entry, bytes)
 }
@@ -294,11 +297,38 @@ fn bf16_answers_are_those_of_pytorch_with_rounded_matrices_on_every_level() {
     }
 }
 
+/// What `core/docs/numerics.md` promises: fused levels agree bit for bit unless activations are rounded to bf16.
+#[test]
+fn levels_with_fused_products_give_the_same_bits() {
+    let apart = |precision| match precision {
+        Precision::F32 => vec![Level::Avx2, Level::Avx512, Level::Avx512Bf16],
+        Precision::Bf16 => vec![Level::Avx2, Level::Avx512],
+    };
+    for net in NETS.map(Torch::open) {
+        let wide: Vec<f64> = net.golden("output_f64");
+        for precision in [Precision::F32, Precision::Bf16] {
+            let file = net.file(precision, &wide, 0.02);
+            let levels = apart(precision).into_iter().filter(|level| level.is_available());
+            let answers: Vec<_> = levels.map(|level| (level, net.answers(&file, level))).collect();
+            for two in answers.windows(2) {
+                eprintln!(
+                    "{} {precision:?}: {:?} and {:?}",
+                    net.config.name, two[0].0, two[1].0
+                );
+                assert_eq!(two[0].1, two[1].1);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_oracles_layers_are_those_of_pytorch_in_double() {
     for net in NETS.map(Torch::open) {
-        let (input, h_last, output): (Vec<f32>, Vec<f64>, Vec<f64>) =
-            (net.golden("input"), net.golden("h_last"), net.golden("output_f64"));
+        let (input, h_last, output): (Vec<f32>, Vec<f64>, Vec<f64>) = (
+            net.golden("input"),
+            net.golden("h_last"),
+            net.golden("output_f64"),
+        );
         let answers = input.chunks_exact(net.n_window()).map(|w| net.oracle(w));
         let (h, y): (Vec<_>, Vec<_>) = answers.unzip();
         let name = &net.config.name;
