@@ -1,0 +1,147 @@
+//! A model file ready to be timed: windows with known answers beside it.
+
+use crate::{Case, assert_close};
+use tickfuse_core::bundle::Precision;
+use tickfuse_core::nets::unpack;
+use tickfuse_core::plain::LstmNet;
+use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
+
+/// Different windows; larger batches repeat them.
+pub const N_WINDOWS: usize = 6;
+
+/// `f32` or `bf16`, as names of results have it.
+#[must_use]
+pub const fn precision_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+    }
+}
+
+/// One case in one precision.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// What it is.
+    pub case: Case,
+    /// Type of its weights.
+    pub precision: Precision,
+    /// The model file.
+    pub file: Vec<u8>,
+    /// Its content hash.
+    pub hash: String,
+    windows: Vec<f32>,
+    answers: Vec<f64>,
+}
+
+impl Prepared {
+    /// Writes the file and has the oracle answer all windows, with the weights as the file holds them.
+    ///
+    /// # Panics
+    /// If core refuses the case: a mistake in this package.
+    #[must_use]
+    pub fn new(case: Case, precision: Precision) -> Self {
+        let schema = case.schema(precision);
+        let plain = case.tensors(&schema);
+        let windows = case.windows(N_WINDOWS);
+        let n_window = windows.len() / N_WINDOWS;
+        let wide: Vec<f64> = windows.iter().map(|v| f64::from(*v)).collect();
+        let golden = LstmNet::new(&schema, &plain).run(&wide[..n_window])[0] as f32;
+        let file = write_model(&schema, &plain, &windows[..n_window], &[golden]).expect("the case is sound");
+        let model = Model::from_bytes(&file, OpenOptions::default()).expect("the file opens");
+        let stored = unpack(model.bundle()).expect("the file holds the net");
+        let oracle = LstmNet::new(&schema, &stored);
+        let answers = wide
+            .chunks_exact(n_window)
+            .flat_map(|window| oracle.run(window))
+            .collect();
+        let hash = model.hash();
+        Self {
+            case,
+            precision,
+            file,
+            hash,
+            windows,
+            answers,
+        }
+    }
+
+    /// `n` windows one behind the other.
+    #[must_use]
+    pub fn batch(&self, n: usize) -> Vec<f32> {
+        let n_window = self.windows.len() / N_WINDOWS;
+        self.windows.iter().copied().cycle().take(n * n_window).collect()
+    }
+
+    /// `case/level/precision`, the way every result is named.
+    #[must_use]
+    pub fn name(&self, level: Level) -> String {
+        format!(
+            "{}/{}/{}",
+            self.case.name,
+            level.name(),
+            precision_name(self.precision)
+        )
+    }
+
+    /// A session at `level` whose answers to `n` windows have been compared with the oracle's.
+    ///
+    /// # Panics
+    /// If one differs, or the machine cannot run the level.
+    #[must_use]
+    pub fn session(&self, level: Level, n: usize) -> Session {
+        let options = OpenOptions {
+            level: Some(level),
+            ..OpenOptions::default()
+        };
+        let model = Model::from_bytes(&self.file, options).expect("the file opens");
+        let mut session = Session::new(&model, n);
+        self.check(&mut session, n);
+        session
+    }
+
+    /// Compares a session's answers to `n` windows with the oracle's.
+    ///
+    /// # Panics
+    /// If one differs by more than the rounding of the session's level and the file's precision.
+    pub fn check(&self, session: &mut Session, n: usize) {
+        let level = session.model().level();
+        let mut found = vec![0.0; n];
+        session
+            .run_batch(&self.batch(n), n, &mut found)
+            .expect("the windows are finite");
+        let expected: Vec<f64> = self.answers.iter().copied().cycle().take(n).collect();
+        assert_close(&self.name(level), &found, &expected, self.tolerance(level));
+    }
+
+    /// Activations in f32 throughout, or rounded to bf16 before each product.
+    fn tolerance(&self, level: Level) -> f64 {
+        match (self.precision, level) {
+            (Precision::Bf16, Level::Avx512Bf16) => 5e-3,
+            _ => 2e-6,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_answers_as_the_oracle_does() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let prepared = Prepared::new(Case::M1, precision);
+            for level in Level::available() {
+                let session = prepared.session(level, 13);
+                assert_eq!(session.model().hash(), prepared.hash);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "answer 3")]
+    fn a_wrong_answer_is_never_timed() {
+        let mut prepared = Prepared::new(Case::recurrence(5), Precision::F32);
+        prepared.answers[3] += 1e-3;
+        let _ = prepared.session(Level::Portable, 6);
+    }
+}
