@@ -19,6 +19,8 @@ impl Flags {
     pub const NONE: Self = Self(0);
     /// A missing input was replaced by its scaler's centre.
     pub const IMPUTED: Self = Self(1);
+    /// An output is NaN or infinite: finite inputs so far out of range that a sum left f32.
+    pub const OVERFLOW: Self = Self(2);
 
     /// The bits, as the C ABI hands them out.
     #[must_use]
@@ -124,15 +126,16 @@ impl Session {
                 found: n,
             });
         }
-        if windows.len() != n * n_window {
+        // A product beyond usize is no length a slice can have.
+        if windows.len() != n.saturating_mul(n_window) {
             return Err(RunError::InputLength {
-                expected: n * n_window,
+                expected: n.saturating_mul(n_window),
                 found: windows.len(),
             });
         }
-        if out.len() != n * n_out {
+        if out.len() != n.saturating_mul(n_out) {
             return Err(RunError::OutputLength {
-                expected: n * n_out,
+                expected: n.saturating_mul(n_out),
                 found: out.len(),
             });
         }
@@ -190,7 +193,11 @@ impl Session {
         }
         model.net.run(kernels, work, n_batch, |window, z| {
             row.copy_from_slice(&z[..n_out]);
+            let is_finite = row.iter().all(|v| v.is_finite());
             finish(kernels, groups, row);
+            if !is_finite {
+                flags.insert(Flags::OVERFLOW);
+            }
             out[window * n_out..][..n_out].copy_from_slice(row);
         });
         flags

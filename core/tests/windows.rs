@@ -168,6 +168,34 @@ fn an_imputed_value_counts_as_the_centre_and_is_flagged() {
 }
 
 #[test]
+fn finite_inputs_that_overflow_inside_are_flagged() {
+    let (schema, mut session) = session();
+    let mut x = window(&schema, 1);
+    for (i, v) in x.iter_mut().enumerate() {
+        *v = if i.is_multiple_of(2) { 3e38 } else { -3e38 };
+    }
+    let mut out = [0.0; 3];
+    let flags = session.run(&x, &mut out).unwrap();
+    let all_finite = out.iter().all(|v| v.is_finite());
+    assert_eq!(flags.contains(Flags::OVERFLOW), !all_finite, "{out:?}");
+    assert!(!all_finite, "the inputs are chosen to overflow");
+}
+
+#[test]
+fn a_batch_beyond_all_memory_is_a_wrong_length() {
+    let (_, small) = session();
+    let mut session = Session::new(small.model(), usize::MAX);
+    let found = session.run_batch::<f32>(&[], usize::MAX, &mut []);
+    assert_eq!(
+        found,
+        Err(RunError::InputLength {
+            expected: usize::MAX,
+            found: 0
+        })
+    );
+}
+
+#[test]
 fn wrong_lengths_and_batches_are_refused() {
     let (schema, mut session) = session();
     let x = window(&schema, 1);

@@ -215,6 +215,7 @@ typedef struct tickfuse_session tickfuse_session;
 
 /* Bits of the flags that come with an answer. */
 #define TICKFUSE_FLAG_IMPUTED 1 /* a missing input was replaced by its scaler's centre */
+#define TICKFUSE_FLAG_OVERFLOW 2 /* an output is NaN or infinite: inputs far out of range */
 
 /*
  * A session for batches of up to max_batch windows, 1 to TICKFUSE_MAX_BATCH. Its memory stops growing after six

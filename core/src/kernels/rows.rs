@@ -51,6 +51,11 @@ pub(super) fn softmax<I: Isa>(isa: I, x: &mut [f32]) {
 /// Layer norm in place over the whole slice: `(x - mean) / sqrt(var + eps) * gain + shift`, biased variance.
 #[inline(always)]
 pub(super) fn layer_norm<I: Isa>(isa: I, x: &mut [f32], gain: &[f32], shift: &[f32], eps: f32) {
+    assert_eq!(
+        (gain.len(), shift.len()),
+        (x.len(), x.len()),
+        "gain and shift have one value per column"
+    );
     let n = x.len() as f32;
     let mean = fold(isa, x, 0.0, Isa::add, Isa::sum) / n;
     for v in x.iter_mut() {

@@ -37,6 +37,7 @@ fn rust_numbers() -> BTreeMap<String, i64> {
         ("TICKFUSE_HASH_SIZE", HASH_SIZE as i64),
         ("TICKFUSE_MAX_BATCH", MAX_BATCH as i64),
         ("TICKFUSE_FLAG_IMPUTED", i64::from(Flags::IMPUTED.bits())),
+        ("TICKFUSE_FLAG_OVERFLOW", i64::from(Flags::OVERFLOW.bits())),
     ];
     statuses
         .chain(others)

@@ -124,7 +124,10 @@ fn baselines(m: &BinaryMetrics, validation: &BinaryMetrics) -> BTreeMap<String, 
     BTreeMap::from([
         ("accuracy".into(), Baseline::new(m.majority_rate, "majority rate")),
         ("log_loss".into(), Baseline::new(m.base_log_loss, &constant)),
-        ("val_loss".into(), Baseline::new(validation.base_log_loss, &constant)),
+        (
+            "val_loss".into(),
+            Baseline::new(validation.base_log_loss, &constant),
+        ),
         ("brier".into(), Baseline::new(m.base_brier, &constant)),
         ("auc".into(), Baseline::new(0.5, "chance")),
     ])
