@@ -144,7 +144,12 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<(Histogram<u64
     let mut session = Session::new(model, 1);
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = inputs.iter().cycle();
-    let mut call = || session.run(each.next().copied().unwrap_or(inputs[0]), std::hint::black_box(&mut out));
+    let mut call = || {
+        session.run(
+            each.next().copied().unwrap_or(inputs[0]),
+            std::hint::black_box(&mut out),
+        )
+    };
     for _ in 0..options.warmup {
         call()?;
     }

@@ -3,13 +3,16 @@
 //! Times: TIMESTAMP of any unit (one that is not adjusted to UTC is taken as UTC), INT96, DATE, whole numbers, ISO
 //! 8601 text. A null is an error, not a value. Compression: snappy, zstd or none.
 
+mod meaning;
+
+use self::meaning::{Meaning, int96_to_ns, meaning, type_text};
 use super::bars::{BarFile, ReadOptions, symbol_from_name};
 use super::columns::{Columns, Layout, Symbols, Times};
 use super::error::{DataError, Place};
-use super::time::{self, RawTime, TimeUnit};
-use ::parquet::basic::{self, Compression, ConvertedType, LogicalType};
+use super::time::{self, RawTime};
+use ::parquet::basic::Compression;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, DataType, Int96};
+use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use ::parquet::schema::types::ColumnDescriptor;
@@ -77,55 +80,6 @@ fn malformed(path: &Path, error: &ParquetError) -> DataError {
 
 fn is_flat(column: &ColumnDescriptor) -> bool {
     column.path().parts().len() == 1 && column.max_rep_level() == 0
-}
-
-/// What the whole numbers of a column mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    Number { signed: bool },
-    Timestamp(TimeUnit),
-    Date,
-    Text,
-    Other,
-}
-
-fn meaning(column: &ColumnDescriptor) -> Meaning {
-    match column.logical_type_ref() {
-        Some(LogicalType::Integer(int)) => Meaning::Number {
-            signed: int.is_signed,
-        },
-        Some(LogicalType::Timestamp(timestamp)) => Meaning::Timestamp(unit(timestamp.unit)),
-        Some(LogicalType::Date) => Meaning::Date,
-        Some(LogicalType::String | LogicalType::Enum) => Meaning::Text,
-        Some(_) => Meaning::Other,
-        None => meaning_before_logical_types(column.converted_type()),
-    }
-}
-
-fn meaning_before_logical_types(converted: ConvertedType) -> Meaning {
-    match converted {
-        ConvertedType::NONE
-        | ConvertedType::INT_8
-        | ConvertedType::INT_16
-        | ConvertedType::INT_32
-        | ConvertedType::INT_64 => Meaning::Number { signed: true },
-        ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64 => {
-            Meaning::Number { signed: false }
-        }
-        ConvertedType::TIMESTAMP_MILLIS => Meaning::Timestamp(TimeUnit::Ms),
-        ConvertedType::TIMESTAMP_MICROS => Meaning::Timestamp(TimeUnit::Us),
-        ConvertedType::DATE => Meaning::Date,
-        ConvertedType::UTF8 | ConvertedType::ENUM => Meaning::Text,
-        _ => Meaning::Other,
-    }
-}
-
-fn unit(unit: basic::TimeUnit) -> TimeUnit {
-    match unit {
-        basic::TimeUnit::MILLIS => TimeUnit::Ms,
-        basic::TimeUnit::MICROS => TimeUnit::Us,
-        basic::TimeUnit::NANOS => TimeUnit::Ns,
-    }
 }
 
 /// One column of one row group.
@@ -258,22 +212,6 @@ fn n_rows(path: &Path, group: &dyn RowGroupReader) -> Result<usize, DataError> {
     })
 }
 
-fn type_text(column: &ColumnDescriptor) -> String {
-    match column.logical_type_ref() {
-        Some(logical) => format!("{} ({logical:?})", column.physical_type()),
-        None => column.physical_type().to_string(),
-    }
-}
-
-/// The time type of older writers: a Julian day and ns of the day.
-fn int96_to_ns(time: &Int96) -> Option<RawTime> {
-    let (ns, s) = (time.to_nanos(), time.to_seconds());
-    let fits = TimeUnit::S
-        .to_ns(s)
-        .is_some_and(|whole| (0..TimeUnit::S.ns()).contains(&(ns - whole)));
-    fits.then_some(RawTime::Ns(ns))
-}
-
 /// At most 40 characters of a text.
 fn shown(text: &ByteArray) -> String {
     String::from_utf8_lossy(text.data()).chars().take(40).collect()
@@ -374,6 +312,7 @@ impl Rows<'_> {
 mod tests {
     use super::*;
     use ::parquet::column::writer::ColumnWriter;
+    use ::parquet::data_type::Int96;
     use ::parquet::file::properties::WriterProperties;
     use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
     use ::parquet::schema::parser::parse_message_type;
