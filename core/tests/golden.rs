@@ -35,7 +35,7 @@ struct Entry {
 
 #[derive(Deserialize)]
 struct Manifest {
-    files: BTreeMap<String, Entry>,
+    files: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +73,7 @@ fn fixtures() -> PathBuf {
 fn entry(manifest: &mut Manifest, name: &str) -> (Entry, Vec<u8>) {
     let bytes = std::fs::read(fixtures().join(name)).expect(name);
     let entry = manifest.files.remove(name).expect(name);
+    let entry: Entry = entry.try_into().expect(name);
     let found: String = Sha256::digest(&bytes)
         .iter()
         .map(|b| format!("{b:02x}"))

@@ -63,7 +63,8 @@ pub fn read(path: &Path, name: &str) -> Result<Array, ArrayError> {
     };
     if path.extension().is_some_and(|e| e == "npz") {
         let mut archive = NpzArchive::open(path).map_err(io)?;
-        let names: Vec<String> = archive.array_names().map(Into::into).collect();
+        let mut names: Vec<String> = archive.array_names().map(Into::into).collect();
+        names.sort_unstable();
         let chosen = match names.iter().find(|n| *n == name) {
             Some(found) => found,
             None if names.len() == 1 => &names[0],

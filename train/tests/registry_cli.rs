@@ -3,10 +3,13 @@
 mod registry_common;
 
 use registry_common::{MODEL_NAME as M, Root, publish};
-use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tickfuse_core::bundle::Schema;
+use tickfuse_core::nets::tensor_shapes;
+use tickfuse_core::plain::PlainTensor;
+use tickfuse_train::assemble::assemble;
 
 fn tickfuse(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickfuse"));
@@ -26,8 +29,9 @@ fn json_of(root: &Path, args: &[&str], code: i32) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A real, tiny model file.
 fn bundle_file(folder: &Path) -> PathBuf {
-    let schema = json!({
+    let document = json!({
         "format": 1, "name": "synthetic", "precision": "f32", "arrival": "pre_rolled", "golden_tolerance": 1e-5,
         "net": {
             "family": "lstm", "lookback": 4, "n_hidden": 8, "n_layers": 1,
@@ -36,12 +40,14 @@ fn bundle_file(folder: &Path) -> PathBuf {
         "inputs": [{ "name": "close", "scaler": { "center": 0.0, "scale": 1.0 } }],
         "outputs": [{ "name": "up", "kind": "sigmoid", "labels": ["up"], "unit": "probability" }]
     });
-    let zeros = [0u8; 64];
-    let tensor = TensorView::new(Dtype::F32, vec![16], &zeros).unwrap();
-    let metadata = [("tickfuse".to_owned(), schema.to_string())];
-    let bytes = serialize([("w", tensor)], Some(metadata.into_iter().collect())).unwrap();
+    let schema: Schema = serde_json::from_value(document).unwrap();
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let data = vec![0.125; shape.iter().product()];
+        (name, PlainTensor { shape, data })
+    };
+    let tensors = tensor_shapes(&schema).into_iter().map(tensor).collect();
     let path = folder.join("made.safetensors");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, assemble(&schema, &tensors).unwrap()).unwrap();
     path
 }
 
@@ -111,7 +117,7 @@ fn damage_is_exit_code_one_and_bad_use_is_two() {
         (&["promote", M, "7"], "expected a version"),
         (&["rollback", M], "no earlier version"),
         (&["show", "other"], "not found in registry"),
-        (&["publish", stray, "--name", M], "not a safetensors file"),
+        (&["publish", stray, "--name", M], "not publishable: header length"),
     ];
     for (args, expected) in bad {
         let output = run(root.path(), args);
