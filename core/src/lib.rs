@@ -1,4 +1,35 @@
-//! In-process inference of Temporal Fusion Transformers and LSTM stacks for trading.
+//! In-process inference of sequence models for trading, from a memory-mapped file, without an allocation per answer.
+//!
+//! A model file carries everything an answer needs: network, packed weights, feature definitions, scalers, names and
+//! units of its outputs, and golden windows with their answers. [`Model::open`] maps it, checks every rule of the
+//! format, picks the kernels for this CPU and runs the goldens; a [`Session`] is one thread's working memory.
+//!
+//! ```no_run
+//! use tickfuse_core::{Model, OpenOptions, Session};
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! # #[cfg(feature = "std")] {
+//! let model = Model::open("model.safetensors", OpenOptions::default())?;
+//! let mut session = Session::new(&model, 1);
+//! let window = vec![0.0_f32; model.schema().lookback() * model.schema().n_features()];
+//! let mut out = vec![0.0; model.schema().n_outputs()];
+//! let flags = session.run(&window, &mut out)?;
+//! # let _ = flags;
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where bars arrive instead of feature rows, [`Model::feature_set`] makes the rows exactly as training did.
+//!
+//! # Features
+//! `std` (default): opening by path and by mapping. Without it the crate is `no_std` with `alloc` and takes
+//! [`Model::from_bytes`].
+//!
+//! # Map, lowest first
+//! [`error`], [`simd`] · [`bundle`] the model file · [`kernels`] · [`plain`] the oracle · `layers` · [`nets`] ·
+//! [`Model`] · [`Session`]; [`features`] stands beside. Documents: `docs/design.md`, `docs/format.md` and
+//! `docs/numerics.md`, the last two normative.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 

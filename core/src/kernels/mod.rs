@@ -1,4 +1,4 @@
-//! Loops written once over [`Isa`](crate::simd::Isa), and the table that picks a level's instance when a model is
+//! Loops written once over the `Isa` trait of [`crate::simd`], and the table that picks a level's instance when a model is
 //! opened.
 //!
 //! Order of sums, which every path keeps so that it gives the same bits: see `core/docs/numerics.md`.

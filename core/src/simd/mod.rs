@@ -1,6 +1,6 @@
 //! Sixteen f32 lanes per level of CPU features: the only files with intrinsics.
 //!
-//! A kernel is written once over [`Isa`]; a value of an `Isa` type is the proof that the CPU has its features. All
+//! A kernel is written once over the `Isa` trait; a value of an `Isa` type is the proof that the CPU has its features. All
 //! levels use the same sixteen-lane vectors (one register on AVX-512, two on AVX2, an array the compiler vectorises
 //! elsewhere), so the packed weights and the order of every sum are the same on all of them.
 

@@ -1,6 +1,6 @@
 //! A small reverse-mode tape over whole layers, with recycled buffers.
 //!
-//! An operation of [`crate::ops`] computes its value at once and leaves a [`Backward`] on the tape; [`Tape::backward`] walks the
+//! An operation of [`crate::ops`] computes its value at once and leaves a `Backward` on the tape; [`Tape::backward`] walks the
 //! nodes in reverse. A node owns its value, its gradient and what the operation saved; [`Tape::begin`] returns all of them to
 //! the [`pool`]. One tape belongs to one thread. Nets are written against [`engine::Engine`], not against the tape.
 
