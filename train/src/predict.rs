@@ -1,6 +1,8 @@
 //! Answers for arrays of windows, for tables of feature rows and for files of bars.
 
 use crate::arrays::Array;
+use crate::data::bars::Series;
+use crate::data::time::span;
 use std::sync::Arc;
 use tickfuse_core::features::{Bar, FeatureSet, Ready};
 use tickfuse_core::{Flags, Model, Session};
@@ -65,6 +67,16 @@ pub enum PredictError {
     /// The model does not say how its inputs come from bars.
     #[error("input `{0}` is not defined from bars in this model: give feature rows instead")]
     NotFromBars(String),
+    /// The bars have another interval than the model was made for.
+    #[error("{symbol}: expected bars every {expected}, as the model was made for; found {found}")]
+    Interval {
+        /// Symbol.
+        symbol: String,
+        /// The model's.
+        expected: String,
+        /// The bars'.
+        found: String,
+    },
     /// A bar was refused.
     #[error("{symbol}: bar {bar}: {error}")]
     Bar {
@@ -118,34 +130,97 @@ pub fn rows(model: &Arc<Model>, what: &str, rows: &[f64]) -> Result<Answers, Pre
 
 /// Every window of a series of bars, features computed as the model defines them.
 ///
+/// With `max_missing_bars` features and windows start anew behind every longer gap, as in training; without it they
+/// run across gaps ([`gaps`] counts them).
+///
 /// # Errors
-/// [`PredictError`].
-pub fn bars(model: &Arc<Model>, symbol: &str, bars: &[Bar]) -> Result<Answers, PredictError> {
+/// [`PredictError`]; [`PredictError::Interval`] where the bars are not of the interval the model was made for.
+pub fn bars(
+    model: &Arc<Model>,
+    symbol: &str,
+    bars: &[Bar],
+    max_missing_bars: Option<u32>,
+) -> Result<Answers, PredictError> {
     let mut features = model.feature_set().map_err(PredictError::NotFromBars)?;
-    let n = features.n_features();
-    let (mut table, mut row, mut ts_ns) = (Vec::new(), vec![0.0; n], Vec::new());
-    for (bar, one) in bars.iter().enumerate() {
-        let ready = features.push(one, &mut row);
+    let interval = checked_interval(model, symbol, bars)?;
+    let max_step = max_missing_bars.map_or(i64::MAX, |n| interval.saturating_mul(i64::from(n) + 1));
+    let lookback = model.schema().lookback();
+    let mut run = Runner::new(model);
+    let (mut first, mut longest, mut ts_ns) = (0, 0, Vec::new());
+    for segment in bars.chunk_by(|a, b| b.ts_ns.saturating_sub(a.ts_ns) <= max_step) {
+        let (table, times) = segment_rows(&mut features, symbol, segment, first)?;
+        first += segment.len();
+        longest = longest.max(times.len());
+        if times.len() >= lookback {
+            run.slide(symbol, &table)?;
+            ts_ns.extend_from_slice(&times[lookback - 1..]);
+        }
+    }
+    if ts_ns.is_empty() {
+        return Err(PredictError::TooShort {
+            what: symbol.into(),
+            expected: lookback,
+            found: longest,
+        });
+    }
+    let mut answers = run.answers;
+    answers.symbols = vec![symbol.into(); ts_ns.len()];
+    answers.ts_ns = ts_ns;
+    Ok(answers)
+}
+
+/// Feature rows of one stretch of bars and their times; `first` is the stretch's place in its series.
+fn segment_rows(
+    features: &mut FeatureSet,
+    symbol: &str,
+    segment: &[Bar],
+    first: usize,
+) -> Result<(Vec<f64>, Vec<i64>), PredictError> {
+    features.reset();
+    let (mut table, mut row, mut times) = (Vec::new(), vec![0.0; features.n_features()], Vec::new());
+    for (i, bar) in segment.iter().enumerate() {
+        let ready = features.push(bar, &mut row);
         let ready = ready.map_err(|error| PredictError::Bar {
             symbol: symbol.into(),
-            bar,
+            bar: first + i,
             error,
         })?;
         if ready == Ready::Row {
             table.extend_from_slice(&row);
-            ts_ns.push(one.ts_ns);
+            times.push(bar.ts_ns);
         }
     }
-    let mut answers = rows(model, symbol, &table)?;
-    answers.ts_ns = ts_ns.split_off(model.schema().lookback() - 1);
-    answers.symbols = vec![symbol.into(); answers.len()];
-    Ok(answers)
+    Ok((table, times))
 }
 
-/// Bars that must be read before the first answer.
+/// The commonest step of the bars, which must be the model's interval where it states one.
+fn checked_interval(model: &Model, symbol: &str, bars: &[Bar]) -> Result<i64, PredictError> {
+    let series = Series::new(symbol, bars.to_vec(), "");
+    let found = series.interval_ns();
+    match (model.schema().bar_interval_ns, found) {
+        (Some(expected), Some(found)) if expected != found => Err(PredictError::Interval {
+            symbol: symbol.into(),
+            expected: span(expected),
+            found: span(found),
+        }),
+        (_, Some(found)) => Ok(found),
+        (_, None) => Err(PredictError::TooShort {
+            what: symbol.into(),
+            expected: 2,
+            found: bars.len(),
+        }),
+    }
+}
+
+/// Neighbouring bars further apart than the series' commonest step.
 #[must_use]
-pub fn bars_needed(features: &FeatureSet, lookback: usize) -> usize {
-    features.warm_up() + lookback
+pub fn gaps(symbol: &str, bars: &[Bar]) -> usize {
+    let interval = Series::new(symbol, bars.to_vec(), "")
+        .interval_ns()
+        .unwrap_or(i64::MAX);
+    bars.windows(2)
+        .filter(|two| two[1].ts_ns - two[0].ts_ns > interval)
+        .count()
 }
 
 struct Runner {

@@ -26,6 +26,10 @@ pub(super) struct Args {
     /// `.npz` (arrays `output`, `ts_ns`) or `.csv` to write; without it the last answer of each series is printed.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Bars that may be missing between two neighbours before features and windows start anew; without it they run
+    /// across every gap, and the number of gaps is told.
+    #[arg(long)]
+    max_missing_bars: Option<u32>,
     /// The same as --out.
     #[arg(long, conflicts_with = "out")]
     output: Option<PathBuf>,
@@ -33,7 +37,7 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     let model = args.model.open()?;
-    let series = answers(&model, &args.input)?;
+    let series = answers(&model, &args.input, args.max_missing_bars)?;
     let written = args.out.as_ref().or(args.output.as_ref());
     if let Some(path) = written {
         write(path, &series)?;
@@ -45,7 +49,7 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn answers(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
+fn answers(model: &Arc<Model>, input: &Path, max_missing_bars: Option<u32>) -> anyhow::Result<Vec<Answers>> {
     match input.extension().and_then(|e| e.to_str()) {
         Some("npy" | "npz") => {
             let array = arrays::read(input, "input")?;
@@ -55,18 +59,34 @@ fn answers(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
         }
         Some("csv") => match feature_rows(model, input)? {
             Some(rows) => Ok(vec![predict::rows(model, &input.display().to_string(), &rows)?]),
-            None => from_bars(model, input),
+            None => from_bars(model, input, max_missing_bars),
         },
-        Some("parquet") => from_bars(model, input),
+        Some("parquet") => from_bars(model, input, max_missing_bars),
         _ => bail!("{}: expected .npy, .npz, .csv or .parquet", input.display()),
     }
 }
 
-fn from_bars(model: &Arc<Model>, input: &Path) -> anyhow::Result<Vec<Answers>> {
+fn from_bars(
+    model: &Arc<Model>,
+    input: &Path,
+    max_missing_bars: Option<u32>,
+) -> anyhow::Result<Vec<Answers>> {
     let file = bars::read(input, &ReadOptions::default())?;
     let one = |series: &bars::Series| {
         series.check()?;
-        Ok(predict::bars(model, &series.symbol, &series.bars)?)
+        let gaps = predict::gaps(&series.symbol, &series.bars);
+        if max_missing_bars.is_none() && gaps > 0 {
+            eprintln!(
+                "{}: windows run across {gaps} gaps; --max-missing-bars N starts anew behind longer ones",
+                series.symbol
+            );
+        }
+        Ok(predict::bars(
+            model,
+            &series.symbol,
+            &series.bars,
+            max_missing_bars,
+        )?)
     };
     file.series.iter().map(one).collect()
 }

@@ -79,10 +79,11 @@ fn write_bars(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// The answer to the newest window of every series.
 fn newest(done: &Done, files: &[PathBuf]) -> anyhow::Result<Vec<(String, i64, f32)>> {
+    let limit = done.experiment.config.data.max_missing_bars;
     let mut found = Vec::new();
     for path in files {
         for series in bars::read(path, &ReadOptions::default())?.series {
-            let answers = predict::bars(&done.model, &series.symbol, &series.bars)?;
+            let answers = predict::bars(&done.model, &series.symbol, &series.bars, Some(limit))?;
             if let (Some(ts), Some(p)) = (answers.ts_ns.last(), answers.values.last()) {
                 found.push((series.symbol, *ts, *p));
             }
