@@ -47,7 +47,7 @@ pub fn card(
         train: Some(train(experiment)),
         split: Some(split(experiment)),
         metrics: Some(figures(part, metrics, finished)),
-        baselines: baselines(metrics, &finished.validation),
+        baselines: baselines(part, metrics),
         latency_ms: Some(milliseconds(latency, sha256)),
         architecture: Some(architecture(experiment, model)),
         inference: Some(Inference {
@@ -110,7 +110,7 @@ fn figures(part: &str, m: &BinaryMetrics, finished: &Finished) -> Metrics {
         n: Some(m.n as u64),
         n_effective: Some(m.n_effective),
         accuracy: Some(m.accuracy),
-        val_loss: Some(finished.validation.log_loss),
+        val_loss: (part == "validation").then_some(finished.validation.log_loss),
         log_loss: Some(m.log_loss),
         auc: m.auc,
         brier: Some(m.brier),
@@ -119,18 +119,18 @@ fn figures(part: &str, m: &BinaryMetrics, finished: &Finished) -> Metrics {
     }
 }
 
-fn baselines(m: &BinaryMetrics, validation: &BinaryMetrics) -> BTreeMap<String, Baseline> {
-    let constant = format!("always the training base rate {:.4}", m.train_rate);
-    BTreeMap::from([
+fn baselines(part: &str, m: &BinaryMetrics) -> BTreeMap<String, Baseline> {
+    let constant = format!("constant training base rate {:.4}", m.train_rate);
+    let mut all = BTreeMap::from([
         ("accuracy".into(), Baseline::new(m.majority_rate, "majority rate")),
         ("log_loss".into(), Baseline::new(m.base_log_loss, &constant)),
-        (
-            "val_loss".into(),
-            Baseline::new(validation.base_log_loss, &constant),
-        ),
         ("brier".into(), Baseline::new(m.base_brier, &constant)),
-        ("auc".into(), Baseline::new(0.5, "chance")),
-    ])
+        ("auc".into(), Baseline::new(0.5, "chance level")),
+    ]);
+    if part == "validation" {
+        all.insert("val_loss".into(), Baseline::new(m.base_log_loss, &constant));
+    }
+    all
 }
 
 fn milliseconds(report: &LatencyReport, sha256: &str) -> Latency {
