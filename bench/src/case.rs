@@ -2,8 +2,8 @@
 
 use crate::noise::Noise;
 use tickfuse_core::bundle::{
-    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
-    Scaler, Schema,
+    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Net, Output, OutputKind, Precision, Scaler,
+    Schema,
 };
 use tickfuse_core::nets::tensor_shapes;
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
@@ -90,12 +90,7 @@ impl Case {
     pub fn schema(&self, precision: Precision) -> Schema {
         let dense = |n_out, activation| DenseConfig { n_out, activation };
         let hidden = self.n_dense.map(|n_out| dense(n_out, Activation::Relu));
-        let input = |i: usize| Input {
-            name: format!("x{i}"),
-            feature: None,
-            scaler: Some(Scaler::IDENTITY),
-            missing: Missing::Reject,
-        };
+        let input = |i: usize| Input::real(format!("x{i}"), Scaler::IDENTITY);
         Schema {
             format: FORMAT,
             name: self.name.into(),
@@ -108,12 +103,7 @@ impl Case {
             precision,
             inputs: (0..self.n_features).map(input).collect(),
             bar_interval_ns: None,
-            outputs: vec![Output {
-                name: "y".into(),
-                kind: self.kind,
-                labels: vec!["y".into()],
-                unit: "one".into(),
-            }],
+            outputs: vec![Output::new("y", self.kind, vec!["y".into()], "one")],
             target: None,
             arrival: Arrival::PreRolled,
             golden_tolerance: 0.02,

@@ -11,7 +11,7 @@
 //! # #[cfg(feature = "std")] {
 //! let model = Model::open("model.safetensors", OpenOptions::default())?;
 //! let mut session = Session::new(&model, 1);
-//! let window = vec![0.0_f32; model.schema().lookback() * model.schema().n_features()];
+//! let window = vec![0.0_f32; model.schema().n_rows() * model.schema().n_features()];
 //! let mut out = vec![0.0; model.schema().n_outputs()];
 //! let flags = session.run(&window, &mut out)?;
 //! # let _ = flags;

@@ -78,7 +78,9 @@ impl Model {
     fn from_bundle(bundle: Bundle, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let level = options.level.unwrap_or_else(Level::detect);
         let kernels = Kernels::for_level(level).ok_or(OpenError::LevelUnavailable(level.name()))?;
-        let Net::Lstm(config) = &bundle.schema().net;
+        let Net::Lstm(config) = &bundle.schema().net else {
+            return Err(crate::nets::not_yet());
+        };
         let net = LstmNet::open(&bundle, config)?;
         check_features(bundle.schema())?;
         let scalers = affine(bundle.schema())?;

@@ -228,6 +228,7 @@ fn finish(kernels: &Kernels, groups: &[(usize, OutputKind)], row: &mut [f32]) {
             OutputKind::Linear => {}
             OutputKind::Sigmoid => kernels.sigmoid(own),
             OutputKind::Softmax => kernels.softmax(own),
+            _ => {}
         }
     }
 }

@@ -50,7 +50,7 @@ fn runs_batches_and_refusals_never_allocate() {
             };
             let model = Model::from_bytes(&bytes, options).unwrap();
             let mut session = Session::new(&model, 13);
-            let n_window = schema.lookback() * schema.n_features();
+            let n_window = schema.n_rows() * schema.n_features();
             let windows = vec![0.25_f64; 13 * n_window];
             let mut bad = windows.clone();
             bad[n_window] = f64::NAN;

@@ -222,6 +222,7 @@ impl Torch {
             OutputKind::Linear => z,
             OutputKind::Sigmoid => z.into_iter().map(plain::sigmoid).collect(),
             OutputKind::Softmax => plain::softmax(&z),
+            kind => panic!("not an output of this family: {kind:?}"),
         };
         (last, output)
     }

@@ -76,7 +76,7 @@ fn the_counter_counts() {
 fn answers_refusals_and_their_texts_never_allocate_on_a_thread_that_never_failed() {
     for (schema, bytes) in models::small_models() {
         let session = session(&bytes, 3);
-        let n_window = schema.lookback() * schema.n_features();
+        let n_window = schema.n_rows() * schema.n_features();
         let windows = vec![0.25; 3 * n_window];
         let mut bad = windows.clone();
         bad[n_window] = f32::NAN;

@@ -28,7 +28,7 @@ pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, Writ
     let stored = as_stored(schema.precision, tensors);
     let net = LstmNet::new(schema, &stored);
     let windows = golden_windows(schema);
-    let size = schema.lookback() * schema.n_features();
+    let size = schema.n_rows() * schema.n_features();
     let answer = |window: &[f32]| net.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
     let output: Vec<f32> = windows
         .chunks_exact(size)

@@ -17,6 +17,9 @@ pub enum ExportError {
     /// The tensors could not be read back.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Another family than `lstm`.
+    #[error("expected a model of the family `lstm`")]
+    Family,
     /// The state dict could not be written.
     #[error("cannot write the state dict: {0}")]
     Weights(#[from] safetensors::SafeTensorError),
@@ -56,7 +59,7 @@ pub fn torch(model: &Model) -> Result<TorchFiles, ExportError> {
     let weights = safetensors::serialize(views, None)?;
     Ok(TorchFiles {
         weights,
-        config: toml::to_string(&config(model))?,
+        config: toml::to_string(&config(model)?)?,
     })
 }
 
@@ -77,11 +80,13 @@ fn state_dict(plain: BTreeMap<String, PlainTensor>) -> BTreeMap<String, PlainTen
     out
 }
 
-fn config(model: &Model) -> TorchConfig {
+fn config(model: &Model) -> Result<TorchConfig, ExportError> {
     let schema = model.schema();
-    let Net::Lstm(net) = &schema.net;
+    let Net::Lstm(net) = &schema.net else {
+        return Err(ExportError::Family);
+    };
     let head = net.head.iter().enumerate();
-    TorchConfig {
+    Ok(TorchConfig {
         name: schema.name.clone(),
         family: Family::Lstm,
         lookback: net.lookback,
@@ -98,5 +103,5 @@ fn config(model: &Model) -> TorchConfig {
         outputs: schema.outputs.clone(),
         target: schema.target.clone(),
         bar_interval_ns: schema.bar_interval_ns,
-    }
+    })
 }

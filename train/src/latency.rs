@@ -139,7 +139,7 @@ fn pin(cpu: usize) -> Result<(), LatencyError> {
 
 fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<(Histogram<u64>, u64), LatencyError> {
     let golden = model.bundle().golden();
-    let size = model.schema().lookback() * model.schema().n_features();
+    let size = model.schema().n_rows() * model.schema().n_features();
     let inputs: Vec<&[f32]> = golden.input.chunks_exact(size).collect();
     let mut session = Session::new(model, 1);
     let mut out = vec![0.0; model.schema().n_outputs()];

@@ -234,7 +234,7 @@ impl Runner {
         let schema = model.schema();
         Self {
             session: Session::new(model, BATCH),
-            size: schema.lookback() * schema.n_features(),
+            size: schema.n_rows() * schema.n_features(),
             answers: Answers {
                 names: schema.output_names(),
                 ..Answers::default()

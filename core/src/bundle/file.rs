@@ -260,12 +260,9 @@ fn open_golden(
         return Err(OpenError::UnknownTensor(other.name.clone()));
     }
     let n_windows = input.shape.first().copied().unwrap_or(0);
-    let (lookback, n_features) = (schema.lookback(), schema.n_features());
-    if n_windows == 0 || input.shape != [n_windows, lookback, n_features] {
-        return Err(shape_error(
-            input,
-            format!("[1 or more, {lookback}, {n_features}]"),
-        ));
+    let (n_rows, n_features) = (schema.n_rows(), schema.n_features());
+    if n_windows == 0 || input.shape != [n_windows, n_rows, n_features] {
+        return Err(shape_error(input, format!("[1 or more, {n_rows}, {n_features}]")));
     }
     Ok(Golden {
         n_windows,

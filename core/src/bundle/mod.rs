@@ -9,7 +9,10 @@ mod dtype;
 mod file;
 mod hash;
 mod header;
+mod input;
 mod json;
+mod net;
+mod output;
 mod panels;
 mod schema;
 mod storage;
@@ -19,14 +22,18 @@ mod write;
 pub use dtype::{Dtype, Element};
 pub use file::{Bundle, Golden, OpenOptions, TensorReader};
 pub use header::{GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorInfo};
+pub use input::{Categories, Derived, Input, Missing, Role, Scaler};
+pub use net::{
+    Activation, CategoricalBranch, ContextMode, DenseConfig, EmptyEncoder, LstmConfig, MaskRule, Net,
+    QuantileTftConfig, SkipRule, TftConfig, TftRules, Variable, WeightHidden, XtrendConfig, XtrendForm,
+    XtrendHead,
+};
+pub use output::{Output, OutputKind, TargetScale, TargetScaling, Transform};
 pub use panels::{
     n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
     unpack_dense, unpack_gates, unpair,
 };
-pub use schema::{
-    Activation, Arrival, DenseConfig, FORMAT, Input, LstmConfig, Missing, Net, Output, OutputKind, Precision,
-    Scaler, Schema, Target,
-};
+pub use schema::{Arrival, FORMAT, Precision, Schema, Target};
 pub use storage::{ALIGNMENT, AlignedBytes, Storage};
 pub use view::View;
 pub use write::{Tensor, write};

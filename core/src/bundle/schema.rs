@@ -3,8 +3,10 @@
 //! Normative description: `core/docs/format.md`. Unknown keys are errors; [`Schema::validate`] states every rule
 //! that types cannot.
 
+use super::input::{Derived, Input};
+use super::net::Net;
+use super::output::Output;
 use crate::error::OpenError;
-use crate::features::FeatureOp;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,48 +46,6 @@ pub struct Schema {
     pub provenance: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Network family.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "family", rename_all = "snake_case")]
-pub enum Net {
-    /// A stack of LSTM layers and a dense head on the last step of the top layer.
-    Lstm(LstmConfig),
-}
-
-/// Sizes of an LSTM stack: `x[lookback, n_features] -> LSTM x n_layers -> h_last -> head`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LstmConfig {
-    /// Rows of a window.
-    pub lookback: usize,
-    /// LSTM width.
-    pub n_hidden: usize,
-    /// LSTM layers, 1 to 4.
-    pub n_layers: usize,
-    /// Dense layers behind the last step; the last one gives the output columns.
-    pub head: Vec<DenseConfig>,
-}
-
-/// One dense layer of a head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DenseConfig {
-    /// Output width.
-    pub n_out: usize,
-    /// What follows the affine map.
-    pub activation: Activation,
-}
-
-/// Activation behind a dense layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// Nothing.
-    None,
-    /// `max(0, x)`.
-    Relu,
-}
-
 /// Type of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,88 +54,6 @@ pub enum Precision {
     F32,
     /// bfloat16 with f32 accumulation.
     Bf16,
-}
-
-/// One input column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// Column name.
-    pub name: String,
-    /// How the column is computed from bars; absent when the caller brings it ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feature: Option<FeatureOp>,
-    /// Statistics; a bundle without them is refused.
-    #[serde(default)]
-    pub scaler: Option<Scaler>,
-    /// What happens to a NaN or infinite value.
-    #[serde(default)]
-    pub missing: Missing,
-}
-
-/// Affine scaling `z = (x - center) * (1 / scale)` in f64, rounded once to f32.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scaler {
-    /// Subtracted first.
-    pub center: f64,
-    /// Divided by; positive.
-    pub scale: f64,
-    /// First and last time (ns) of the rows it was fitted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fitted_ns: Option<[i64; 2]>,
-}
-
-impl Scaler {
-    /// The scaled value, as every path of training and inference computes it.
-    #[must_use]
-    pub fn apply(&self, x: f64) -> f32 {
-        ((x - self.center) * self.scale.recip()) as f32
-    }
-
-    /// The scaler that changes nothing, for inputs that are scaled already.
-    pub const IDENTITY: Self = Self {
-        center: 0.0,
-        scale: 1.0,
-        fitted_ns: None,
-    };
-}
-
-/// Policy for a NaN or infinite input value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missing {
-    /// The run is refused with the position.
-    #[default]
-    Reject,
-    /// The value is replaced by the scaler's centre and the result carries the `IMPUTED` flag.
-    Center,
-}
-
-/// One group of output columns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Output {
-    /// Group name.
-    pub name: String,
-    /// What the numbers are.
-    pub kind: OutputKind,
-    /// Column names, one per column of the group, in order.
-    pub labels: Vec<String>,
-    /// Unit of the numbers, such as `probability` or `log_return`.
-    pub unit: String,
-}
-
-/// What an output group's numbers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputKind {
-    /// The head's values as they are.
-    Linear,
-    /// `1 / (1 + exp(-z))` per column.
-    Sigmoid,
-    /// Softmax over the group's columns.
-    Softmax,
 }
 
 /// What the outputs are about.
@@ -199,44 +77,62 @@ pub enum Arrival {
 }
 
 const MAX_WIDTH: usize = 8192;
-const MAX_LOOKBACK: usize = 65_536;
-const MAX_LAYERS: usize = 4;
 
 impl Schema {
-    /// Number of input columns.
+    /// Number of input columns that are handed in: all but the derived ones.
     #[must_use]
     pub fn n_features(&self) -> usize {
-        self.inputs.len()
+        self.inputs.iter().filter(|i| i.derived.is_none()).count()
     }
 
-    /// Rows of a window.
+    /// Rows of a window that lie in the past.
     #[must_use]
     pub fn lookback(&self) -> usize {
-        match &self.net {
-            Net::Lstm(config) => config.lookback,
-        }
+        self.net.lookback()
     }
 
-    /// Number of output columns over all groups.
+    /// Rows of a whole window: the past, and the future where the network reads known values there.
     #[must_use]
-    pub fn n_outputs(&self) -> usize {
+    pub fn n_rows(&self) -> usize {
+        self.net.lookback() + self.net.n_ahead()
+    }
+
+    /// Steps that an answer speaks of.
+    #[must_use]
+    pub fn n_steps(&self) -> usize {
+        self.net.n_ahead().max(1)
+    }
+
+    /// Number of output columns of one step over all groups.
+    #[must_use]
+    pub fn n_columns(&self) -> usize {
         self.outputs.iter().map(|o| o.labels.len()).sum()
     }
 
-    /// Names of the output columns in order, `group.label`, or the group's name where it has one column.
+    /// Numbers of a whole answer, `[n_steps, n_columns]`.
+    #[must_use]
+    pub fn n_outputs(&self) -> usize {
+        self.n_steps() * self.n_columns()
+    }
+
+    /// Names of the answer's numbers in order: `group.label`, or the group's name where it has one column, with `@k`
+    /// for step k (from 1) where there are several.
     #[must_use]
     pub fn output_names(&self) -> Vec<String> {
-        let column = |o: &Output, label: &String| {
-            if o.labels.len() == 1 {
-                o.name.clone()
-            } else {
-                format!("{}.{label}", o.name)
-            }
+        let column = |o: &Output, label: &String| match o.labels.len() {
+            1 => o.name.clone(),
+            _ => format!("{}.{label}", o.name),
         };
-        self.outputs
+        let columns: Vec<String> = self
+            .outputs
             .iter()
             .flat_map(|o| o.labels.iter().map(move |l| column(o, l)))
-            .collect()
+            .collect();
+        if self.n_steps() == 1 {
+            return columns;
+        }
+        let at_step = |k| columns.iter().map(move |name| format!("{name}@{k}"));
+        (1..=self.n_steps()).flat_map(at_step).collect()
     }
 
     /// Checks every rule of `format.md` section "Schema" that the types do not already enforce.
@@ -263,19 +159,11 @@ impl Schema {
     }
 
     fn validate_net(&self) -> Result<(), OpenError> {
-        let Net::Lstm(net) = &self.net;
-        in_range("net.lookback", net.lookback, MAX_LOOKBACK)?;
-        in_range("net.n_hidden", net.n_hidden, MAX_WIDTH)?;
-        in_range("net.n_layers", net.n_layers, MAX_LAYERS)?;
-        in_range("net.head length", net.head.len(), MAX_LAYERS)?;
-        for (j, dense) in net.head.iter().enumerate() {
-            in_range(&format!("net.head[{j}].n_out"), dense.n_out, MAX_WIDTH)?;
-        }
-        let columns = net.head.last().map_or(0, |d| d.n_out);
-        if columns != self.n_outputs() {
+        self.net.validate(&self.inputs)?;
+        let (columns, found) = (self.net.n_columns(), self.n_columns());
+        if columns != found {
             return Err(schema(format!(
-                "outputs: expected labels for the head's {columns} columns, found {}",
-                self.n_outputs()
+                "outputs: expected labels for the head's {columns} columns, found {found}"
             )));
         }
         Ok(())
@@ -284,22 +172,24 @@ impl Schema {
     fn validate_inputs(&self) -> Result<(), OpenError> {
         in_range("inputs", self.inputs.len(), MAX_WIDTH)?;
         unique("inputs", self.inputs.iter().map(|i| &i.name))?;
+        self.inputs.iter().try_for_each(Input::validate)?;
+        if !self.inputs.is_sorted_by_key(|i| i.derived.is_some()) || self.n_features() == 0 {
+            return Err(schema(
+                "inputs: expected derived columns behind all others".into(),
+            ));
+        }
         for input in &self.inputs {
-            let Some(scaler) = input.scaler else {
-                return Err(OpenError::MissingScaler {
-                    input: input.name.clone(),
-                });
+            let derived = match &input.derived {
+                Some(Derived::TargetCenter(name) | Derived::TargetScale(name)) => Some(name),
+                _ => input.scaled_by.as_ref(),
             };
-            let finite = scaler.center.is_finite() && scaler.scale.is_finite();
-            if !finite || scaler.scale <= 0.0 || !scaler.scale.recip().is_finite() {
+            let Some(name) = derived else { continue };
+            let group = self.outputs.iter().find(|o| o.name == *name);
+            if group.is_none_or(|o| o.target_scaling.is_none()) {
                 return Err(schema(format!(
-                    "inputs.{}.scaler: expected a finite center and a positive scale, found {} and {}",
-                    input.name, scaler.center, scaler.scale
+                    "inputs.{}: no output `{name}` with a target_scaling",
+                    input.name
                 )));
-            }
-            if let Some(op) = &input.feature {
-                op.validate(&input.name)
-                    .map_err(|e| schema(format!("inputs.{}.feature: {e}", input.name)))?;
             }
         }
         Ok(())
@@ -308,36 +198,22 @@ impl Schema {
     fn validate_outputs(&self) -> Result<(), OpenError> {
         in_range("outputs", self.outputs.len(), MAX_WIDTH)?;
         unique("outputs", self.outputs.iter().map(|o| &o.name))?;
-        for output in &self.outputs {
-            in_range(
-                &format!("outputs.{}.labels", output.name),
-                output.labels.len(),
-                MAX_WIDTH,
-            )?;
-            unique(&format!("outputs.{}.labels", output.name), output.labels.iter())?;
-            if output.kind == OutputKind::Softmax && output.labels.len() < 2 {
-                return Err(schema(format!(
-                    "outputs.{}: a softmax needs two or more labels",
-                    output.name
-                )));
-            }
-        }
-        Ok(())
+        self.outputs.iter().try_for_each(|o| o.validate(&self.inputs))
     }
 }
 
-fn schema(text: String) -> OpenError {
+pub(super) fn schema(text: String) -> OpenError {
     OpenError::Schema(text)
 }
 
-fn in_range(what: &str, found: usize, limit: usize) -> Result<(), OpenError> {
+pub(super) fn in_range(what: &str, found: usize, limit: usize) -> Result<(), OpenError> {
     if (1..=limit).contains(&found) {
         return Ok(());
     }
     Err(schema(format!("{what}: expected 1 to {limit}, found {found}")))
 }
 
-fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), OpenError> {
+pub(super) fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), OpenError> {
     let mut seen = alloc::collections::BTreeSet::new();
     for name in names {
         if name.is_empty() || !seen.insert(name) {
@@ -352,6 +228,8 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::super::document::tests::TINY;
+    use super::super::net::LstmConfig;
+    use super::super::output::OutputKind;
     use super::*;
 
     fn refused(edit: impl Fn(&mut Schema)) -> String {
@@ -365,8 +243,9 @@ mod tests {
 
     fn net(edit: impl Fn(&mut LstmConfig)) -> String {
         refused(|s| {
-            let Net::Lstm(config) = &mut s.net;
-            edit(config);
+            if let Net::Lstm(config) = &mut s.net {
+                edit(config);
+            }
         })
     }
 
@@ -377,7 +256,7 @@ mod tests {
             "net.lookback: expected 1 to 65536, found 0"
         );
         assert_eq!(
-            net(|n| n.lookback = MAX_LOOKBACK + 1),
+            net(|n| n.lookback = 65_537),
             "net.lookback: expected 1 to 65536, found 65537"
         );
         assert!(net(|n| n.n_hidden = MAX_WIDTH + 1).starts_with("net.n_hidden"));

@@ -3,10 +3,11 @@
 //! TinyTFT, SimpleTFT and the STAC-ML shapes are instances. Plain tensors (names of
 //! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
 
+use super::packed::PackedTensor;
+use super::shapes::tensor_shapes;
 use crate::bundle::{
-    Bundle, LstmConfig, Net, Precision, Schema, Tensor, TensorReader, View, n_blocks, pack_dense,
-    pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense,
-    unpack_gates, unpair,
+    Bundle, LstmConfig, Precision, Schema, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
+    pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
 };
 use crate::error::OpenError;
 use crate::kernels::{Kernels, MAX_BATCH};
@@ -14,7 +15,7 @@ use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratc
 use crate::plain::{PlainTensor, PlainTensors};
 use crate::simd::{LANES, Lane, PairLane};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytemuck::Pod;
@@ -210,92 +211,11 @@ fn head_input(config: &LstmConfig, j: usize) -> usize {
     }
 }
 
-/// Names and shapes of the plain tensors a schema needs, in order.
-#[must_use]
-pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
-    let Net::Lstm(config) = &schema.net;
-    let mut shapes = Vec::new();
-    for l in 0..config.n_layers {
-        let gates = 4 * config.n_hidden;
-        shapes.push((
-            format!("lstm.weight_ih_l{l}"),
-            vec![gates, layer_input(config, schema.n_features(), l)],
-        ));
-        shapes.push((format!("lstm.weight_hh_l{l}"), vec![gates, config.n_hidden]));
-        shapes.push((format!("lstm.bias_l{l}"), vec![gates]));
-    }
-    for (j, layer) in config.head.iter().enumerate() {
-        shapes.push((
-            format!("head.{j}.weight"),
-            vec![layer.n_out, head_input(config, j)],
-        ));
-        shapes.push((format!("head.{j}.bias"), vec![layer.n_out]));
-    }
-    shapes
-}
-
-/// Number of trained values.
-#[must_use]
-pub fn n_parameters(schema: &Schema) -> usize {
-    tensor_shapes(schema)
-        .iter()
-        .map(|(_, shape)| shape.iter().product::<usize>())
-        .sum()
-}
-
-/// A packed tensor on its way into a model file.
-#[derive(Debug, Clone)]
-pub struct PackedTensor {
-    name: String,
-    shape: Vec<usize>,
-    values: PackedValues,
-}
-
-#[derive(Debug, Clone)]
-enum PackedValues {
-    F32(Vec<f32>),
-    Bf16(Vec<bf16>),
-}
-
-impl PackedTensor {
-    fn f32<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
-        let values = PackedValues::F32(bytemuck::cast_slice(values).to_vec());
-        Self {
-            name,
-            shape: shape.to_vec(),
-            values,
-        }
-    }
-
-    fn bf16<T: Pod>(name: String, shape: &[usize], values: &[T]) -> Self {
-        let values = PackedValues::Bf16(bytemuck::cast_slice(values).to_vec());
-        Self {
-            name,
-            shape: shape.to_vec(),
-            values,
-        }
-    }
-
-    /// What the writer takes.
-    #[must_use]
-    pub fn as_tensor(&self) -> Tensor<'_> {
-        match &self.values {
-            PackedValues::F32(values) => Tensor::new(&self.name, &self.shape, values),
-            PackedValues::Bf16(values) => Tensor::new(&self.name, &self.shape, values),
-        }
-    }
-}
-
-/// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
-///
-/// # Errors
-/// [`OpenError::MissingTensor`], [`OpenError::UnknownTensor`], [`OpenError::TensorShape`], [`OpenError::NonFinite`].
-pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, OpenError> {
-    check_plain(schema, plain)?;
-    let Net::Lstm(config) = &schema.net;
+/// The model file's tensors from plain ones that have their places and shapes.
+pub(super) fn pack(schema: &Schema, config: &LstmConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
     let layers = (0..config.n_layers).flat_map(|l| pack_layer(schema, config, plain, l));
     let head = (0..config.head.len()).flat_map(|j| pack_head(schema, config, plain, j));
-    Ok(layers.chain(head).collect())
+    layers.chain(head).collect()
 }
 
 fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usize) -> [PackedTensor; 3] {
@@ -343,43 +263,8 @@ fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usiz
     [weights, PackedTensor::f32(name, &[panels, LANES], &bias)]
 }
 
-fn check_plain(schema: &Schema, plain: &PlainTensors) -> Result<(), OpenError> {
-    let shapes = tensor_shapes(schema);
-    for (name, shape) in &shapes {
-        let tensor = plain
-            .get(name)
-            .ok_or_else(|| OpenError::MissingTensor(name.clone()))?;
-        let n: usize = shape.iter().product();
-        if tensor.shape != *shape || tensor.data.len() != n {
-            return Err(OpenError::TensorShape {
-                tensor: name.clone(),
-                expected: format!("{shape:?}"),
-                found: format!("{:?} with {} values", tensor.shape, tensor.data.len()),
-            });
-        }
-        if let Some(index) = tensor.data.iter().position(|v| !v.is_finite()) {
-            return Err(OpenError::NonFinite {
-                tensor: name.clone(),
-                index,
-            });
-        }
-    }
-    match plain
-        .keys()
-        .find(|name| !shapes.iter().any(|(known, _)| known == *name))
-    {
-        Some(name) => Err(OpenError::UnknownTensor(name.clone())),
-        None => Ok(()),
-    }
-}
-
 /// Plain tensors back from an opened bundle; for bf16 files the rounded values.
-///
-/// # Errors
-/// As for opening the net.
-pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
-    let schema = bundle.schema();
-    let Net::Lstm(config) = &schema.net;
+pub(super) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensors, OpenError> {
     let net = LstmNet::open(bundle, config)?;
     let mut values = Vec::new();
     for layer in &net.layers {
@@ -398,7 +283,7 @@ pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
         });
         values.push(unpack_dense(&layer.bias, shape.n_out, 1));
     }
-    let named = tensor_shapes(schema).into_iter().zip(values);
+    let named = tensor_shapes(bundle.schema()).into_iter().zip(values);
     Ok(named
         .map(|((name, shape), data)| (name, PlainTensor { shape, data }))
         .collect())

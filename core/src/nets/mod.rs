@@ -1,16 +1,47 @@
 //! Network families: which layers, in which order, on which data. Nothing numeric.
 
 mod lstm;
+mod packed;
+mod shapes;
 
-use crate::bundle::{self, Schema, Tensor};
-use crate::error::WriteError;
+use crate::bundle::{self, Bundle, Net, Schema, Tensor};
+use crate::error::{OpenError, WriteError};
 use crate::plain::PlainTensors;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
-pub use lstm::{PackedTensor, n_parameters, pack, tensor_shapes, unpack};
+pub use packed::{PackedTensor, check_plain};
+pub use shapes::{n_parameters, tensor_shapes};
 
-/// The bytes of a model file from a schema, plain tensors, golden windows `input [n, lookback, n_features]` (raw) and
+/// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
+///
+/// # Errors
+/// [`OpenError::MissingTensor`], [`OpenError::UnknownTensor`], [`OpenError::TensorShape`], [`OpenError::NonFinite`].
+pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, OpenError> {
+    check_plain(schema, plain)?;
+    match &schema.net {
+        Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
+        _ => Err(not_yet()),
+    }
+}
+
+/// Plain tensors back from an opened bundle; for bf16 files the rounded values.
+///
+/// # Errors
+/// As for opening the net.
+pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
+    match &bundle.schema().net {
+        Net::Lstm(config) => lstm::unpack(bundle, config),
+        _ => Err(not_yet()),
+    }
+}
+
+pub(crate) fn not_yet() -> OpenError {
+    OpenError::Schema("net.family: expected `lstm`, the one this build runs".to_string())
+}
+
+/// The bytes of a model file from a schema, plain tensors, golden windows `input [n, n_rows, n_features]` (raw) and
 /// their outputs `output [n, n_outputs]`.
 ///
 /// # Errors
@@ -23,7 +54,7 @@ pub fn write_model(
 ) -> Result<Vec<u8>, WriteError> {
     let packed = pack(schema, plain)?;
     let (window, n) = (
-        [schema.lookback(), schema.n_features()],
+        [schema.n_rows(), schema.n_features()],
         output.len() / schema.n_outputs().max(1),
     );
     let (input_shape, output_shape) = ([n, window[0], window[1]], [n, schema.n_outputs()]);

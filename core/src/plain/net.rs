@@ -30,9 +30,14 @@ pub struct LstmNet<'a> {
 
 impl<'a> LstmNet<'a> {
     /// Takes the schema's sizes on trust; panics in use if a tensor is missing.
+    ///
+    /// # Panics
+    /// When the schema describes another family.
     #[must_use]
     pub fn new(schema: &'a Schema, tensors: &'a PlainTensors) -> Self {
-        let Net::Lstm(config) = &schema.net;
+        let Net::Lstm(config) = &schema.net else {
+            panic!("expected the family `lstm`");
+        };
         Self {
             schema,
             config,
@@ -88,6 +93,7 @@ impl<'a> LstmNet<'a> {
                 OutputKind::Linear => out.extend_from_slice(own),
                 OutputKind::Sigmoid => out.extend(own.iter().map(|v| sigmoid(*v))),
                 OutputKind::Softmax => out.extend(softmax(own)),
+                kind => panic!("not an output of this family: {kind:?}"),
             }
         }
         out

@@ -30,19 +30,18 @@ pub(crate) struct Shape {
 
 /// A schema of that shape with a two-layer head and three outputs.
 pub(crate) fn schema(shape: Shape) -> Schema {
+    let scaler = |i: usize| Scaler {
+        center: i as f64 * 0.5,
+        scale: 1.0 + i as f64,
+        fitted_ns: None,
+    };
     let input = |i: usize| Input {
-        name: format!("x{i}"),
-        feature: None,
-        scaler: Some(Scaler {
-            center: i as f64 * 0.5,
-            scale: 1.0 + i as f64,
-            fitted_ns: None,
-        }),
         missing: if i.is_multiple_of(2) {
             Missing::Reject
         } else {
             Missing::Center
         },
+        ..Input::real(format!("x{i}"), scaler(i))
     };
     Schema {
         format: FORMAT,
@@ -65,12 +64,12 @@ pub(crate) fn schema(shape: Shape) -> Schema {
         precision: shape.precision,
         inputs: (0..shape.n_features).map(input).collect(),
         bar_interval_ns: None,
-        outputs: vec![Output {
-            name: "y".into(),
-            kind: shape.kind,
-            labels: vec!["a".into(), "b".into(), "c".into()],
-            unit: "one".into(),
-        }],
+        outputs: vec![Output::new(
+            "y",
+            shape.kind,
+            vec!["a".into(), "b".into(), "c".into()],
+            "one",
+        )],
         target: None,
         arrival: Arrival::PreRolled,
         golden_tolerance: 0.05,
@@ -80,7 +79,9 @@ pub(crate) fn schema(shape: Shape) -> Schema {
 
 /// Random weights of PyTorch's default range.
 pub(crate) fn tensors(schema: &Schema, seed: u64) -> PlainTensors {
-    let Net::Lstm(config) = &schema.net;
+    let Net::Lstm(config) = &schema.net else {
+        panic!("a stack");
+    };
     let bound = 1.5 / (config.n_hidden as f32).sqrt();
     let tensor = |(i, (name, shape)): (usize, (String, Vec<usize>))| {
         let n = shape.iter().product();
@@ -96,7 +97,7 @@ pub(crate) fn tensors(schema: &Schema, seed: u64) -> PlainTensors {
 
 /// A window of raw inputs.
 pub(crate) fn window(schema: &Schema, seed: u64) -> Vec<f32> {
-    (0..schema.lookback() * schema.n_features())
+    (0..schema.n_rows() * schema.n_features())
         .map(|i| noise(seed, i) * 3.0)
         .collect()
 }

@@ -154,14 +154,19 @@ fn milliseconds(report: &LatencyReport, sha256: &str) -> Latency {
 
 fn architecture(experiment: &Experiment, model: &Model) -> Architecture {
     let schema = model.schema();
-    let Net::Lstm(net) = &schema.net;
+    let (family, n_hidden, n_layers) = match &schema.net {
+        Net::Lstm(net) => ("lstm", net.n_hidden, net.n_layers),
+        Net::Tft(net) => ("tft", net.n_hidden, net.n_layers),
+        Net::QuantileTft(net) => ("quantile_tft", net.n_hidden, net.n_layers),
+        Net::Xtrend(net) => ("xtrend", net.n_hidden, net.n_layers),
+    };
     Architecture {
-        seq_len: net.lookback as u64,
-        hidden_size: net.n_hidden as u64,
+        seq_len: schema.lookback() as u64,
+        hidden_size: n_hidden as u64,
         total_params: nets::n_parameters(schema) as u64,
         features: experiment.panel.names.clone(),
-        family: Some("lstm".into()),
-        n_layers: Some(net.n_layers as u64),
+        family: Some(family.into()),
+        n_layers: Some(n_layers as u64),
         arrival: Some(schema.arrival),
     }
 }

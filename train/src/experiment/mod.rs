@@ -27,9 +27,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tickfuse_core::bundle::{
-    Arrival, FORMAT, Input, Missing, Net, Output, OutputKind, Scaler, Schema, Target,
-};
+use tickfuse_core::bundle::{Arrival, FORMAT, Input, Net, Output, OutputKind, Scaler, Schema, Target};
 use tickfuse_core::error::{OpenError, WriteError};
 use tickfuse_core::features::{FeatureDef, FeatureSet};
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
@@ -240,10 +238,8 @@ impl Experiment {
     fn schema(&self) -> Schema {
         let horizon = self.config.window.horizon;
         let inputs = self.defs.iter().zip(&self.scalers).map(|(def, scaler)| Input {
-            name: def.name.clone(),
             feature: Some(def.op.clone()),
-            scaler: Some(*scaler),
-            missing: Missing::Reject,
+            ..Input::real(&def.name, *scaler)
         });
         Schema {
             format: FORMAT,
@@ -252,12 +248,12 @@ impl Experiment {
             precision: self.config.precision,
             inputs: inputs.collect(),
             bar_interval_ns: Some(self.panel.interval_ns),
-            outputs: vec![Output {
-                name: "p_up".into(),
-                kind: OutputKind::Sigmoid,
-                labels: vec!["up".into()],
-                unit: "probability".into(),
-            }],
+            outputs: vec![Output::new(
+                "p_up",
+                OutputKind::Sigmoid,
+                vec!["up".into()],
+                "probability",
+            )],
             target: Some(Target {
                 horizon,
                 label: format!("close[t+{horizon}] > close[t]"),
