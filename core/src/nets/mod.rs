@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
 pub use packed::{PackedTensor, check_plain};
-pub use shapes::{n_parameters, tensor_shapes};
+pub use shapes::{CONTEXTS_PREFIX, n_parameters, tensor_shapes};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///

@@ -24,11 +24,15 @@ pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
     }
 }
 
+/// Prefix of the tensors that are data and not trained: the contexts that an `xtrend` file brings along.
+pub const CONTEXTS_PREFIX: &str = "contexts.";
+
 /// Number of trained values.
 #[must_use]
 pub fn n_parameters(schema: &Schema) -> usize {
+    let trained = |(name, _): &&(String, Vec<usize>)| !name.starts_with(CONTEXTS_PREFIX);
     let size = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>();
-    tensor_shapes(schema).iter().map(size).sum()
+    tensor_shapes(schema).iter().filter(trained).map(size).sum()
 }
 
 /// A list of shapes that grows under a prefix.
@@ -343,12 +347,17 @@ fn quantile_tft(config: &QuantileTftConfig, n_features: usize) -> Vec<(String, V
 /// Layers of the decoder LSTM of `quantile_tft`.
 pub(crate) const QUANTILE_TFT_DECODER_LAYERS: usize = 2;
 
+/// `contexts.input` holds raw rows; in the paper's form the last column is the context's own next-day scaled return.
 fn xtrend(config: &XtrendConfig, n_features: usize) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Shapes::default();
     match config.form {
         XtrendForm::Shared => shapes.xtrend_shared(config, n_features),
         XtrendForm::Separate => shapes.xtrend_separate(config, n_features),
     }
+    let columns = n_features + usize::from(config.form == XtrendForm::Separate);
+    let rows = [config.n_contexts, config.context_lookback, columns];
+    shapes.add(format!("{CONTEXTS_PREFIX}input"), &rows);
+    shapes.vector(format!("{CONTEXTS_PREFIX}entity"), config.n_contexts);
     shapes.0
 }
 
