@@ -1,18 +1,24 @@
 //! Network families: which layers, in which order, on which data. Nothing numeric.
 
+mod fold;
 mod lstm;
 mod packed;
+mod parts;
 mod shapes;
+mod store;
+mod tft;
 
-use crate::bundle::{self, Bundle, Net, Schema, Tensor};
+use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
 use crate::error::{OpenError, WriteError};
-use crate::plain::PlainTensors;
-use alloc::string::ToString;
+use crate::plain::{PlainTensor, PlainTensors};
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
+pub(crate) use tft::{TftNet, TftWork};
 pub use packed::{PackedTensor, check_plain};
-pub use shapes::{CONTEXTS_PREFIX, n_parameters, tensor_shapes};
+pub use shapes::{n_parameters, tensor_shapes};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///
@@ -22,6 +28,7 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
     check_plain(schema, plain)?;
     match &schema.net {
         Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
+        Net::Tft(config) => Ok(with_plain(tft::pack(schema, config, plain), plain)),
         _ => Err(not_yet()),
     }
 }
@@ -33,8 +40,40 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
 pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
     match &bundle.schema().net {
         Net::Lstm(config) => lstm::unpack(bundle, config),
-        _ => Err(not_yet()),
+        _ => kept_plain(bundle),
     }
+}
+
+/// Folded tensors with the plain ones behind them.
+fn with_plain(mut packed: Vec<PackedTensor>, plain: &PlainTensors) -> Vec<PackedTensor> {
+    for (name, tensor) in plain {
+        packed.push(PackedTensor::f32(plain_name(name), &tensor.shape, &tensor.data));
+    }
+    packed
+}
+
+/// Under which name a file keeps a plain tensor.
+fn plain_name(name: &str) -> String {
+    if name.starts_with(CONTEXTS_PREFIX) {
+        return name.to_string();
+    }
+    format!("{PLAIN_PREFIX}{name}")
+}
+
+/// Marks the plain tensors as known, each with its shape.
+fn open_plain(from: &mut store::Opener<'_>, schema: &Schema) -> Result<(), OpenError> {
+    for (name, shape) in tensor_shapes(schema) {
+        from.data(&plain_name(&name), &shape)?;
+    }
+    Ok(())
+}
+
+fn kept_plain(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
+    let take = |(name, shape): (String, Vec<usize>)| {
+        let data = bundle.tensor::<f32>(&plain_name(&name), &shape)?.to_vec();
+        Ok((name, PlainTensor { shape, data }))
+    };
+    tensor_shapes(bundle.schema()).into_iter().map(take).collect()
 }
 
 pub(crate) fn not_yet() -> OpenError {

@@ -4,7 +4,7 @@
 //! without their aliases, `quantile_tft` and the shared form of `xtrend` those of their source systems.
 
 use crate::bundle::{
-    CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig, Variable,
+    CONTEXTS_PREFIX, CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig, Variable,
     WeightHidden, XtrendConfig, XtrendForm, XtrendHead,
 };
 use alloc::format;
@@ -23,9 +23,6 @@ pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
         Net::Xtrend(config) => xtrend(config, reals),
     }
 }
-
-/// Prefix of the tensors that are data and not trained: the contexts that an `xtrend` file brings along.
-pub const CONTEXTS_PREFIX: &str = "contexts.";
 
 /// Number of trained values.
 #[must_use]
