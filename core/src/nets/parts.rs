@@ -77,14 +77,28 @@ impl Opener<'_> {
         Ok(BiStack { layers })
     }
 
-    /// An attention over rows of width `n`.
-    pub(super) fn attention(&mut self, name: &str, n: usize, n_heads: usize, shared: bool) -> Result<Attention, OpenError> {
+    /// Interpretable attention over rows of width `n`, folded.
+    pub(super) fn interpretable(&mut self, name: &str, n: usize, n_heads: usize) -> Result<Attention, OpenError> {
         let lanes = LANES * n_blocks(n);
         Ok(Attention {
             query: self.linear(&format!("{name}.query"), n, n_heads * lanes)?,
-            output: self.linear(&format!("{name}.output"), if shared { n } else { n_heads * lanes }, n)?,
+            rows: None,
+            output: self.linear(&format!("{name}.output"), n, n)?,
             n_heads,
-            shared,
+            shared: true,
+        })
+    }
+
+    /// Standard multi-head attention over rows of width `n`, projected.
+    pub(super) fn multi_head(&mut self, name: &str, n: usize, n_heads: usize) -> Result<Attention, OpenError> {
+        let lanes = n_heads * LANES * n_blocks(n / n_heads);
+        let mut linear = |part: &str, n_in, n_out| self.linear(&format!("{name}.{part}"), n_in, n_out);
+        Ok(Attention {
+            query: linear("query", n, lanes)?,
+            rows: Some([linear("key", n, lanes)?, linear("value", n, lanes)?]),
+            output: linear("output", lanes, n)?,
+            n_heads,
+            shared: false,
         })
     }
 }
@@ -147,31 +161,26 @@ impl Packer {
         }
     }
 
-    /// Standard multi-head attention with PyTorch's names.
+    /// Standard multi-head attention with PyTorch's names; heads are padded to whole lanes, the factor is in the query.
     pub(super) fn multi_head(&mut self, name: &str, plain: Plain<'_>, from: &str, n_heads: usize) {
         let (weight, bias) = (
             plain.mat(&format!("{from}.in_proj_weight")),
             plain.vec(&format!("{from}.in_proj_bias")),
         );
-        let (out, out_bias) = plain.linear(&format!("{from}.out_proj"));
         let n = weight.n_cols;
-        let (d, lanes) = (n / n_heads, LANES * n_blocks(n));
-        let part = |which: usize, head: usize| {
-            let from = which * n + head * d;
-            (weight.slice_rows(from, d), bias[from..from + d].to_vec())
-        };
-        let queries: Vec<_> = (0..n_heads).map(|head| (part(0, head), part(1, head).0)).collect();
-        self.queries(name, &queries);
-        let mut mix = Mat::zeros(n, n_heads * lanes);
-        let mut mix_bias = out_bias;
-        for head in 0..n_heads {
-            let (value, value_bias) = part(2, head);
-            let columns = out.columns(head * d, d);
-            let both = columns.mul(&value);
-            (0..n).for_each(|j| mix.add_column(head * lanes + j, both.columns(j, 1).transposed().row(0)));
-            mix_bias = add(&mix_bias, &columns.apply(&value_bias));
+        let d = n / n_heads;
+        let lanes = LANES * n_blocks(d);
+        let place = |i: usize| i / d * lanes + i % d;
+        for (i, part) in ["query", "key", "value"].into_iter().enumerate() {
+            let factor = if i == 0 { 1.0 / libm::sqrt(d as f64) } else { 1.0 };
+            let rows = weight.slice_rows(i * n, n).scaled(factor).transposed();
+            let wide = rows.spread_columns(n_heads * lanes, place).transposed();
+            let bias = Mat::new(1, n, bias[i * n..][..n].to_vec()).scaled(factor);
+            let bias = bias.spread_columns(n_heads * lanes, place);
+            self.linear(&format!("{name}.{part}"), &wide, bias.row(0));
         }
-        self.linear(&format!("{name}.output"), &mix, &mix_bias);
+        let (out, out_bias) = plain.linear(&format!("{from}.out_proj"));
+        self.linear(&format!("{name}.output"), &out.spread_columns(n_heads * lanes, place), &out_bias);
     }
 
     /// `W_k^T (W_q x + b_q) / sqrt(d)` of every head, each in whole lanes.

@@ -394,18 +394,20 @@ impl Shapes {
         self.add("entity_embedding.weight".into(), &[config.n_entities, d]);
         let encoders = [("key_encoder", 0), ("value_encoder", 1), ("query_encoder", 0)];
         for (name, extra) in encoders {
-            self.ffn_selection(name, n_features + extra, d);
-            self.temporal_block(name, d);
+            let entity = !(config.zero_shot && name == "query_encoder");
+            self.ffn_selection(name, n_features + extra, d, entity);
+            self.temporal_block(name, d, entity);
         }
+        let entity = !config.zero_shot;
         self.attention("self_attention", d);
         self.ffn("self_ffn", [d, d, d], false);
         self.attention("cross_attention", d);
         self.ffn("cross_ffn", [d, d, d], false);
         self.norm("cross_norm", d);
-        self.ffn_selection("decoder", n_features, d);
-        self.ffn("decoder.fuse", [2 * d, d, d], true);
+        self.ffn_selection("decoder", n_features, d, entity);
+        self.ffn("decoder.fuse", [2 * d, d, d], entity);
         self.norm("decoder.fuse_norm", d);
-        self.temporal_block("decoder", d);
+        self.temporal_block("decoder", d, entity);
         let (n_head, n_ptp) = match config.head {
             XtrendHead::Position => (1, 0),
             XtrendHead::Gaussian => (2, 2),
@@ -425,19 +427,21 @@ impl Shapes {
         self.linear(&format!("{name}.linear3"), n_hidden, n_out);
     }
 
-    fn ffn_selection(&mut self, name: &str, n_features: usize, d: usize) {
-        self.ffn(&format!("{name}.vsn.weights"), [n_features, d, n_features], true);
+    fn ffn_selection(&mut self, name: &str, n_features: usize, d: usize, entity: bool) {
+        self.ffn(&format!("{name}.vsn.weights"), [n_features, d, n_features], entity);
         for j in 0..n_features {
             self.ffn(&format!("{name}.vsn.variables.{j}"), [1, d, d], false);
         }
     }
 
-    fn temporal_block(&mut self, name: &str, d: usize) {
-        self.ffn(&format!("{name}.h0"), [d, d, d], false);
-        self.ffn(&format!("{name}.c0"), [d, d, d], false);
+    fn temporal_block(&mut self, name: &str, d: usize, entity: bool) {
+        if entity {
+            self.ffn(&format!("{name}.h0"), [d, d, d], false);
+            self.ffn(&format!("{name}.c0"), [d, d, d], false);
+        }
         self.stack(&format!("{name}.lstm"), d, d, 1);
         self.norm(&format!("{name}.norm1"), d);
-        self.ffn(&format!("{name}.ffn"), [d, d, d], true);
+        self.ffn(&format!("{name}.ffn"), [d, d, d], entity);
         self.norm(&format!("{name}.norm2"), d);
     }
 }

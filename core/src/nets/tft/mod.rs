@@ -90,7 +90,7 @@ impl TftNet {
             },
             post_lstm: from.gate_norm("run.post_lstm", n, n, eps)?,
             enrichment: from.grn("run.enrichment", n, true, eps)?,
-            attention: from.attention("run.attention", n, config.n_heads, true)?,
+            attention: from.interpretable("run.attention", n, config.n_heads)?,
             post_attention: from.gate_norm("run.post_attention", n, n, eps)?,
             feed_forward: from.grn("run.feed_forward", n, false, eps)?,
             pre_output: from.gate_norm("run.pre_output", n, n, eps)?,
@@ -180,14 +180,12 @@ impl TftNet {
         let of_answers = first * l..n * l;
         let queries = &enriched[of_answers.clone()];
         let keys = |i: usize| Keys {
-            keys: &enriched[..n * l],
-            values: &enriched[..n * l],
-            n,
             visible: match self.mask {
                 MaskRule::CausalSelf => first + i + 1,
                 MaskRule::CausalStrict => first + i,
                 MaskRule::Open => n,
             },
+            ..self.attention.keys(&enriched[..n * l], &enriched[..n * l], n)
         };
         let [a, b, c] = [a, b, c].map(|x| &mut x[..n_answers * l]);
         let weights = &mut attention[..n_answers * self.attention.n_heads * n];
