@@ -40,9 +40,12 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod answer;
 pub mod bundle;
 pub mod error;
 pub mod features;
+mod flags;
+mod intake;
 pub mod kernels;
 mod layers;
 mod model;
@@ -50,8 +53,10 @@ pub mod nets;
 pub mod plain;
 mod session;
 pub mod simd;
+mod target;
 
+pub use flags::Flags;
 pub use model::{Model, OpenOptions};
 pub use nets::write_model;
-pub use session::{Flags, Sample, Session};
+pub use session::{Sample, Session};
 pub use simd::Level;

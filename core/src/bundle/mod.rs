@@ -21,7 +21,9 @@ mod write;
 
 pub use dtype::{Dtype, Element};
 pub use file::{Bundle, Golden, OpenOptions, TensorReader};
-pub use header::{CONTEXTS_PREFIX, GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, PLAIN_PREFIX, TensorInfo};
+pub use header::{
+    CONTEXTS_PREFIX, GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, PLAIN_PREFIX, TensorInfo,
+};
 pub use input::{Categories, Derived, Input, Missing, Role, Scaler};
 pub use net::{
     Activation, CategoricalBranch, ContextMode, DenseConfig, EmptyEncoder, LstmConfig, MaskRule, Net,

@@ -58,7 +58,11 @@ where
     let keep = !sequence.is_empty();
     encode(isa, size_of::<W::X>() > 4, h, operand);
     for step_index in 0..n_steps {
-        let t = if reverse { n_steps - 1 - step_index } else { step_index };
+        let t = if reverse {
+            n_steps - 1 - step_index
+        } else {
+            step_index
+        };
         let gates = &gates[t * lanes_per_step..][..lanes_per_step];
         step::<I, W>(isa, weights, n_k, gates, operand, c, h, n_batch);
         encode(isa, size_of::<W::X>() > 4, h, operand);

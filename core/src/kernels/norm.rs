@@ -84,7 +84,10 @@ impl<'a> Gated<'a> {
 #[inline(always)]
 pub(super) fn gate_norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, gated: Gated<'_>, out: &mut [Lane]) {
     let (mask, lanes) = (tail_mask(isa, norm.width), norm.gain.len());
-    let halves = gated.value.chunks(gated.stride).zip(gated.gate.chunks(gated.stride));
+    let halves = gated
+        .value
+        .chunks(gated.stride)
+        .zip(gated.gate.chunks(gated.stride));
     for ((value, gate), out) in halves.zip(out.chunks_exact_mut(lanes)) {
         for ((out, value), gate) in out.iter_mut().zip(value).zip(gate) {
             let gate = sigmoid(isa, isa.load(gate));

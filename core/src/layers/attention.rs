@@ -43,7 +43,14 @@ impl Attention {
     }
 
     /// Keys of `x [n, lanes]` and values of `y [n, lanes]`: the projected form's rows.
-    pub(crate) fn project(&self, kernels: &Kernels, x: &[Lane], y: &[Lane], keys: &mut [Lane], values: &mut [Lane]) {
+    pub(crate) fn project(
+        &self,
+        kernels: &Kernels,
+        x: &[Lane],
+        y: &[Lane],
+        keys: &mut [Lane],
+        values: &mut [Lane],
+    ) {
         if let Some([key, value]) = &self.rows {
             key.forward_lanes(kernels, x, keys);
             value.forward_lanes(kernels, y, values);

@@ -40,7 +40,8 @@ impl Grn {
             let n = out.len() / lanes;
             let (hidden, gated) = scratch.split_at_mut(n * self.fc1.n_lanes());
             let x_floats: &[f32] = bytemuck::must_cast_slice(x);
-            self.fc1.forward_from(kernels, bias, x_floats, lanes * LANES, hidden);
+            self.fc1
+                .forward_from(kernels, bias, x_floats, lanes * LANES, hidden);
             kernels.elu(bytemuck::must_cast_slice_mut(hidden));
             out.copy_from_slice(x);
             let gated = &mut gated[..n * self.out.glu.n_lanes()];

@@ -24,7 +24,14 @@ impl Linear {
     }
 
     /// The same with another bias, such as one that a context was added to.
-    pub(crate) fn forward_from(&self, kernels: &Kernels, bias: &[Lane], x: &[f32], stride: usize, out: &mut [Lane]) {
+    pub(crate) fn forward_from(
+        &self,
+        kernels: &Kernels,
+        bias: &[Lane],
+        x: &[f32],
+        stride: usize,
+        out: &mut [Lane],
+    ) {
         match &self.weights {
             DenseWeights::F32(w) => kernels.linear_f32(w, bias, x, stride, self.n_in, out),
             DenseWeights::Bf16(w) => kernels.linear_bf16(w, bias, x, stride, self.n_in, out),

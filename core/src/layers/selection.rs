@@ -84,11 +84,16 @@ impl Source {
     /// The vectors of some rows.
     fn fill(&self, kernels: &Kernels, rows: Rows<'_>, out: &mut [Lane]) {
         match self {
-            Self::Real { column, slope, offset } => {
+            Self::Real {
+                column,
+                slope,
+                offset,
+            } => {
                 kernels.line(rows.column(*column), ScalarAffine { slope, offset }, out);
             }
             Self::Codes { lookups, offset } => {
-                out.chunks_exact_mut(offset.len()).for_each(|row| row.copy_from_slice(offset));
+                out.chunks_exact_mut(offset.len())
+                    .for_each(|row| row.copy_from_slice(offset));
                 for lookup in lookups {
                     lookup.add(kernels, rows, offset.len(), out);
                 }
@@ -98,7 +103,12 @@ impl Source {
 
     /// The vectors behind an ELU.
     fn fill_elu(&self, kernels: &Kernels, rows: Rows<'_>, out: &mut [Lane]) {
-        if let Self::Real { column, slope, offset } = self {
+        if let Self::Real {
+            column,
+            slope,
+            offset,
+        } = self
+        {
             kernels.expand(rows.column(*column), ScalarAffine { slope, offset }, out);
         } else {
             self.fill(kernels, rows, out);
@@ -163,8 +173,16 @@ impl Selection {
 
     /// Lanes of scratch.
     pub(crate) fn n_scratch(&self) -> usize {
-        let branch = self.branches.iter().map(|b| b.n_scratch(self.lanes)).max().unwrap_or(0);
-        let weights = self.weights.as_ref().map_or(0, |w| w.n_scratch(self.weight_lanes()));
+        let branch = self
+            .branches
+            .iter()
+            .map(|b| b.n_scratch(self.lanes))
+            .max()
+            .unwrap_or(0);
+        let weights = self
+            .weights
+            .as_ref()
+            .map_or(0, |w| w.n_scratch(self.weight_lanes()));
         branch.max(weights) * SLICE + self.weights.as_ref().map_or(0, |w| w.fc1.n_lanes())
     }
 
@@ -180,7 +198,9 @@ impl Selection {
     ) {
         let per_row = self.weight_lanes();
         let bias = self.bias(kernels, context, &mut scratch);
-        let slices = out.chunks_mut(SLICE * self.lanes).zip(weights.chunks_mut(SLICE * per_row));
+        let slices = out
+            .chunks_mut(SLICE * self.lanes)
+            .zip(weights.chunks_mut(SLICE * per_row));
         for (i, (out, weights)) in slices.enumerate() {
             let rows = rows.from(i * SLICE);
             match &self.weights {
@@ -227,12 +247,20 @@ impl WeightNet {
     }
 
     /// Softmax weights of some rows.
-    fn forward(&self, kernels: &Kernels, rows: Rows<'_>, bias: &[Lane], mut scratch: &mut [Lane], out: &mut [Lane]) {
+    fn forward(
+        &self,
+        kernels: &Kernels,
+        rows: Rows<'_>,
+        bias: &[Lane],
+        mut scratch: &mut [Lane],
+        out: &mut [Lane],
+    ) {
         let lanes = self.n_variables.div_ceil(LANES);
         let n = out.len() / lanes;
         let n_hidden = self.fc1.n_lanes();
         let hidden = take(&mut scratch, n * n_hidden);
-        self.fc1.forward_from(kernels, bias, rows.reals, rows.stride, hidden);
+        self.fc1
+            .forward_from(kernels, bias, rows.reals, rows.stride, hidden);
         for lookup in &self.lookups {
             lookup.add(kernels, rows, n_hidden, hidden);
         }

@@ -23,7 +23,11 @@ impl LstmStack {
 
     /// Lanes of scratch for `n_rows`.
     pub(crate) fn n_scratch(&self, n_rows: usize) -> usize {
-        self.layers.iter().map(|l| n_scratch(l, n_rows)).max().unwrap_or(0)
+        self.layers
+            .iter()
+            .map(|l| n_scratch(l, n_rows))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Every layer starts from the same outputs and cells.
@@ -104,7 +108,9 @@ impl BiStack {
         next: &mut [Lane],
         out: &mut [Lane],
     ) {
-        let Some([first, _]) = self.layers.first() else { return };
+        let Some([first, _]) = self.layers.first() else {
+            return;
+        };
         let blocks = first.n_blocks();
         let n_rows = out.len() / (2 * blocks);
         let state = take(&mut scratch, 2 * blocks);

@@ -101,13 +101,19 @@ impl Mat {
 
     /// Columns `from .. from + n`.
     pub(super) fn columns(&self, from: usize, n: usize) -> Self {
-        let data = self.iter_rows().flat_map(|row| row[from..from + n].iter().copied());
+        let data = self
+            .iter_rows()
+            .flat_map(|row| row[from..from + n].iter().copied());
         Self::new(self.n_rows, n, data.collect())
     }
 
     /// Rows `from .. from + n`.
     pub(super) fn slice_rows(&self, from: usize, n: usize) -> Self {
-        Self::new(n, self.n_cols, self.data[from * self.n_cols..][..n * self.n_cols].to_vec())
+        Self::new(
+            n,
+            self.n_cols,
+            self.data[from * self.n_cols..][..n * self.n_cols].to_vec(),
+        )
     }
 
     /// Columns spread apart: column `j` goes to `place(j)` of `n_cols`.
@@ -155,7 +161,10 @@ pub(super) fn normalised(x: &[f64], [gain, shift]: [&[f64]; 2], eps: f64) -> Vec
     let variance = x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
     let inverse = 1.0 / libm::sqrt(variance + eps);
     let weights = gain.iter().zip(shift);
-    x.iter().zip(weights).map(|(v, (g, s))| (v - mean) * inverse * g + s).collect()
+    x.iter()
+        .zip(weights)
+        .map(|(v, (g, s))| (v - mean) * inverse * g + s)
+        .collect()
 }
 
 /// Plain tensors by name; panics on a name that `check_plain` would have refused.

@@ -4,8 +4,8 @@
 //! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
 
 use super::packed::PackedTensor;
-use super::store::lines;
 use super::shapes::tensor_shapes;
+use super::store::lines;
 use crate::bundle::{
     Bundle, LstmConfig, Precision, Schema, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
     pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
@@ -192,7 +192,6 @@ fn open_dense(
         activation: layer.activation,
     })
 }
-
 
 fn layer_input(config: &LstmConfig, n_features: usize, l: usize) -> usize {
     if l == 0 { n_features } else { config.n_hidden }

@@ -10,15 +10,18 @@ mod tft;
 
 use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
 use crate::error::{OpenError, WriteError};
+use crate::kernels::Kernels;
+use crate::layers::Rows;
 use crate::plain::{PlainTensor, PlainTensors};
+use crate::simd::Lane;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
-pub(crate) use tft::{TftNet, TftWork};
 pub use packed::{PackedTensor, check_plain};
 pub use shapes::{n_parameters, tensor_shapes};
+pub(crate) use tft::{TftNet, TftWork};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///
@@ -76,8 +79,60 @@ fn kept_plain(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
     tensor_shapes(bundle.schema()).into_iter().map(take).collect()
 }
 
-pub(crate) fn not_yet() -> OpenError {
+fn not_yet() -> OpenError {
     OpenError::Schema("net.family: expected `lstm`, the one this build runs".to_string())
+}
+
+/// An opened net.
+pub(crate) enum OpenNet {
+    /// Runs several windows side by side.
+    Lstm(LstmNet),
+    /// Runs one window after the other.
+    Rows(RowsNet),
+}
+
+/// A net that reads the rows of one window.
+pub(crate) enum RowsNet {
+    Tft(TftNet),
+}
+
+/// Buffers of a [`RowsNet`].
+pub(crate) enum RowsWork {
+    Tft(TftWork),
+}
+
+impl OpenNet {
+    /// Takes the net's tensors out of the bundle, all of them and no others.
+    pub(crate) fn open(bundle: &Bundle, _kernels: &Kernels) -> Result<Self, OpenError> {
+        Ok(match &bundle.schema().net {
+            Net::Lstm(config) => Self::Lstm(LstmNet::open(bundle, config)?),
+            Net::Tft(config) => Self::Rows(RowsNet::Tft(TftNet::open(bundle, config)?)),
+            _ => return Err(not_yet()),
+        })
+    }
+}
+
+impl RowsNet {
+    /// Buffers for one window.
+    pub(crate) fn work(&self) -> RowsWork {
+        match self {
+            Self::Tft(net) => RowsWork::Tft(net.work()),
+        }
+    }
+
+    /// One window to head values `[answers, output lanes]`.
+    pub(crate) fn run<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut RowsWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) -> &'w [Lane] {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.run(kernels, work, rows, n_encoder, n_decoder),
+        }
+    }
 }
 
 /// The bytes of a model file from a schema, plain tensors, golden windows `input [n, n_rows, n_features]` (raw) and

@@ -26,7 +26,13 @@ impl GrnTail {
 
 impl Opener<'_> {
     /// A gated linear unit with its norm, from `n_in` to `width`.
-    pub(super) fn gate_norm(&mut self, name: &str, n_in: usize, width: usize, eps: f32) -> Result<GateNorm, OpenError> {
+    pub(super) fn gate_norm(
+        &mut self,
+        name: &str,
+        n_in: usize,
+        width: usize,
+        eps: f32,
+    ) -> Result<GateNorm, OpenError> {
         Ok(GateNorm {
             glu: self.halves(&format!("{name}.glu"), n_in, width)?,
             norm: self.norm(&format!("{name}.norm"), width, eps)?,
@@ -56,7 +62,13 @@ impl Opener<'_> {
     }
 
     /// A stack of LSTM layers.
-    pub(super) fn stack(&mut self, name: &str, n_in: usize, n: usize, n_layers: usize) -> Result<LstmStack, OpenError> {
+    pub(super) fn stack(
+        &mut self,
+        name: &str,
+        n_in: usize,
+        n: usize,
+        n_layers: usize,
+    ) -> Result<LstmStack, OpenError> {
         let layers = (0..n_layers)
             .map(|l| self.lstm(&format!("{name}.{l}"), if l == 0 { n_in } else { n }, n))
             .collect::<Result<_, _>>()?;
@@ -64,7 +76,13 @@ impl Opener<'_> {
     }
 
     /// A bidirectional stack; layers behind the first read both halves, each in whole lanes.
-    pub(super) fn bi_stack(&mut self, name: &str, n_in: usize, n: usize, n_layers: usize) -> Result<BiStack, OpenError> {
+    pub(super) fn bi_stack(
+        &mut self,
+        name: &str,
+        n_in: usize,
+        n: usize,
+        n_layers: usize,
+    ) -> Result<BiStack, OpenError> {
         let both = 2 * LANES * n_blocks(n);
         let mut pair = |l: usize| {
             let n_in = if l == 0 { n_in } else { both };
@@ -78,7 +96,12 @@ impl Opener<'_> {
     }
 
     /// Interpretable attention over rows of width `n`, folded.
-    pub(super) fn interpretable(&mut self, name: &str, n: usize, n_heads: usize) -> Result<Attention, OpenError> {
+    pub(super) fn interpretable(
+        &mut self,
+        name: &str,
+        n: usize,
+        n_heads: usize,
+    ) -> Result<Attention, OpenError> {
         let lanes = LANES * n_blocks(n);
         Ok(Attention {
             query: self.linear(&format!("{name}.query"), n, n_heads * lanes)?,
@@ -90,7 +113,12 @@ impl Opener<'_> {
     }
 
     /// Standard multi-head attention over rows of width `n`, projected.
-    pub(super) fn multi_head(&mut self, name: &str, n: usize, n_heads: usize) -> Result<Attention, OpenError> {
+    pub(super) fn multi_head(
+        &mut self,
+        name: &str,
+        n: usize,
+        n_heads: usize,
+    ) -> Result<Attention, OpenError> {
         let lanes = n_heads * LANES * n_blocks(n / n_heads);
         let mut linear = |part: &str, n_in, n_out| self.linear(&format!("{name}.{part}"), n_in, n_out);
         Ok(Attention {
@@ -151,7 +179,10 @@ impl Packer {
 
     pub(super) fn bi_stack(&mut self, name: &str, plain: Plain<'_>, from: &str, n_layers: usize) {
         for l in 0..n_layers {
-            for (part, suffix) in [("forward", format!("l{l}")), ("backward", format!("l{l}_reverse"))] {
+            for (part, suffix) in [
+                ("forward", format!("l{l}")),
+                ("backward", format!("l{l}_reverse")),
+            ] {
                 let (mut input, recurrent, bias) = plain.lstm(from, &suffix);
                 if l > 0 {
                     input = in_two_halves(&input, recurrent.n_cols);
@@ -180,7 +211,11 @@ impl Packer {
             self.linear(&format!("{name}.{part}"), &wide, bias.row(0));
         }
         let (out, out_bias) = plain.linear(&format!("{from}.out_proj"));
-        self.linear(&format!("{name}.output"), &out.spread_columns(n_heads * lanes, place), &out_bias);
+        self.linear(
+            &format!("{name}.output"),
+            &out.spread_columns(n_heads * lanes, place),
+            &out_bias,
+        );
     }
 
     /// `W_k^T (W_q x + b_q) / sqrt(d)` of every head, each in whole lanes.
@@ -194,7 +229,9 @@ impl Packer {
             let key = key.transposed().scaled(factor);
             let folded = key.mul(query);
             for row in 0..n {
-                weight.row_mut(head * lanes + row).copy_from_slice(folded.row(row));
+                weight
+                    .row_mut(head * lanes + row)
+                    .copy_from_slice(folded.row(row));
             }
             bias[head * lanes..][..n].copy_from_slice(&key.apply(query_bias));
         }

@@ -4,8 +4,8 @@
 //! without their aliases, `quantile_tft` and the shared form of `xtrend` those of their source systems.
 
 use crate::bundle::{
-    CONTEXTS_PREFIX, CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig, Variable,
-    WeightHidden, XtrendConfig, XtrendForm, XtrendHead,
+    CONTEXTS_PREFIX, CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig,
+    Variable, WeightHidden, XtrendConfig, XtrendForm, XtrendHead,
 };
 use alloc::format;
 use alloc::string::String;
@@ -428,7 +428,11 @@ impl Shapes {
     }
 
     fn ffn_selection(&mut self, name: &str, n_features: usize, d: usize, entity: bool) {
-        self.ffn(&format!("{name}.vsn.weights"), [n_features, d, n_features], entity);
+        self.ffn(
+            &format!("{name}.vsn.weights"),
+            [n_features, d, n_features],
+            entity,
+        );
         for j in 0..n_features {
             self.ffn(&format!("{name}.vsn.variables.{j}"), [1, d, d], false);
         }

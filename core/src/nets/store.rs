@@ -3,8 +3,8 @@
 use super::fold::Mat;
 use super::packed::PackedTensor;
 use crate::bundle::{
-    Bundle, Precision, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16, pack_gate_bias,
-    pack_gates, pack_gates_bf16,
+    Bundle, Precision, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16, pack_gate_bias, pack_gates,
+    pack_gates_bf16,
 };
 use crate::error::OpenError;
 use crate::layers::{DenseWeights, GateWeights, Linear, LstmLayer, Norm};
@@ -145,7 +145,10 @@ impl Packer {
         for row in rows.iter_rows() {
             for chunk in row.chunks(LANES) {
                 let mut lane = Lane::ZERO;
-                lane.0.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from as f32);
+                lane.0
+                    .iter_mut()
+                    .zip(chunk)
+                    .for_each(|(to, from)| *to = *from as f32);
                 lanes.push(lane);
             }
         }
@@ -179,7 +182,13 @@ impl Packer {
     /// A linear layer of `[value | gate]`, each half padded to whole lanes.
     pub(super) fn halves(&mut self, name: &str, weights: &Mat, bias: &[f64]) {
         let width = weights.n_rows / 2;
-        let spread = |row: usize| if row < width { row } else { row - width + LANES * n_blocks(width) };
+        let spread = |row: usize| {
+            if row < width {
+                row
+            } else {
+                row - width + LANES * n_blocks(width)
+            }
+        };
         let total = 2 * LANES * n_blocks(width);
         let mut wide = Mat::zeros(total, weights.n_cols);
         let mut wide_bias = alloc::vec![0.0; total];
@@ -216,6 +225,7 @@ impl Packer {
         let bias: Vec<f32> = bias.iter().map(|v| *v as f32).collect();
         let packed = pack_gate_bias(&bias, n_hidden);
         let shape = [n_blocks(n_hidden), 4, LANES];
-        self.packed.push(PackedTensor::f32(format!("{name}.bias"), &shape, &packed));
+        self.packed
+            .push(PackedTensor::f32(format!("{name}.bias"), &shape, &packed));
     }
 }

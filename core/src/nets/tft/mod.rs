@@ -80,7 +80,8 @@ impl TftNet {
                 .expect("the schema has one or more encoder variables"),
             decoder_selection: select(&mut from, "decoder", &config.decoder_variables, true)?,
             contexts: {
-                let mut open = |i: usize| from.grn(&format!("run.context.{}", STATIC_CONTEXTS[i]), n, false, eps);
+                let mut open =
+                    |i: usize| from.grn(&format!("run.context.{}", STATIC_CONTEXTS[i]), n, false, eps);
                 [open(0)?, open(1)?, open(2)?, open(3)?]
             },
             encoder: from.stack("run.lstm_encoder", n, n, config.n_layers)?,
@@ -111,7 +112,8 @@ impl TftNet {
         let rows = self.lookback + self.n_ahead;
         let block = |n: usize| vec![Lane::ZERO; n * self.lanes];
         let answers = self.n_answers();
-        let per_step = |s: Option<&Selection>, n: usize| vec![Lane::ZERO; n * s.map_or(0, Selection::weight_lanes)];
+        let per_step =
+            |s: Option<&Selection>, n: usize| vec![Lane::ZERO; n * s.map_or(0, Selection::weight_lanes)];
         TftWork {
             selected: block(rows),
             lstm: block(rows),
@@ -133,7 +135,11 @@ impl TftNet {
 
     fn n_scratch(&self) -> usize {
         let (rows, answers) = (self.lookback + self.n_ahead, self.n_answers());
-        let selections = [self.static_selection.as_ref(), Some(&self.encoder_selection), self.decoder_selection.as_ref()];
+        let selections = [
+            self.static_selection.as_ref(),
+            Some(&self.encoder_selection),
+            self.decoder_selection.as_ref(),
+        ];
         let networks = self.contexts.iter().chain([&self.enrichment, &self.feed_forward]);
         let sizes = selections.into_iter().flatten().map(Selection::n_scratch);
         let sizes = sizes.chain(networks.map(Grn::n_scratch)).chain([
@@ -171,11 +177,21 @@ impl TftNet {
             ..
         } = work;
         gated[..n * l].copy_from_slice(&selected[..n * l]);
-        self.post_lstm.forward(kernels, &lstm[..n * l], &mut scratch[..2 * n * l], &mut gated[..n * l]);
+        self.post_lstm.forward(
+            kernels,
+            &lstm[..n * l],
+            &mut scratch[..2 * n * l],
+            &mut gated[..n * l],
+        );
         let context = Some(&statics[4 * l..5 * l]);
-        self.enrichment.forward(kernels, &gated[..n * l], context, scratch, &mut enriched[..n * l]);
+        self.enrichment
+            .forward(kernels, &gated[..n * l], context, scratch, &mut enriched[..n * l]);
 
-        let first = if self.n_ahead == 0 { n_encoder - 1 } else { n_encoder };
+        let first = if self.n_ahead == 0 {
+            n_encoder - 1
+        } else {
+            n_encoder
+        };
         let n_answers = n - first;
         let of_answers = first * l..n * l;
         let queries = &enriched[of_answers.clone()];
@@ -189,12 +205,15 @@ impl TftNet {
         };
         let [a, b, c] = [a, b, c].map(|x| &mut x[..n_answers * l]);
         let weights = &mut attention[..n_answers * self.attention.n_heads * n];
-        self.attention.forward(kernels, queries, keys, weights, scratch, a);
+        self.attention
+            .forward(kernels, queries, keys, weights, scratch, a);
         b.copy_from_slice(queries);
-        self.post_attention.forward(kernels, a, &mut scratch[..2 * n_answers * l], b);
+        self.post_attention
+            .forward(kernels, a, &mut scratch[..2 * n_answers * l], b);
         self.feed_forward.forward(kernels, b, None, scratch, c);
         a.copy_from_slice(&gated[of_answers]);
-        self.pre_output.forward(kernels, c, &mut scratch[..2 * n_answers * l], a);
+        self.pre_output
+            .forward(kernels, c, &mut scratch[..2 * n_answers * l], a);
         let head = &mut head[..n_answers * self.output.n_lanes()];
         self.output.forward_lanes(kernels, a, head);
         head
@@ -205,7 +224,14 @@ impl TftNet {
         let (vector, contexts) = work.statics.split_at_mut(self.lanes);
         match &self.static_selection {
             Some(selection) => {
-                selection.forward(kernels, rows, None, &mut work.scratch, &mut work.weights[0], vector);
+                selection.forward(
+                    kernels,
+                    rows,
+                    None,
+                    &mut work.scratch,
+                    &mut work.weights[0],
+                    vector,
+                );
             }
             None => vector.fill(Lane::ZERO),
         }
@@ -214,13 +240,21 @@ impl TftNet {
         }
     }
 
-    fn select(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, n_encoder: usize, n_decoder: usize) {
+    fn select(
+        &self,
+        kernels: &Kernels,
+        work: &mut TftWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) {
         let l = self.lanes;
         let context = Some(&work.statics[l..2 * l]);
         let [_, encoder, decoder] = &mut work.weights;
         let (past, future) = work.selected[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
         let weights = &mut encoder[..n_encoder * self.encoder_selection.weight_lanes()];
-        self.encoder_selection.forward(kernels, rows, context, &mut work.scratch, weights, past);
+        self.encoder_selection
+            .forward(kernels, rows, context, &mut work.scratch, weights, past);
         match &self.decoder_selection {
             Some(selection) => {
                 let weights = &mut decoder[..n_decoder * selection.weight_lanes()];
@@ -241,7 +275,13 @@ impl TftNet {
             self.encoder.start(h, c, &mut work.state);
         }
         let (past, future) = out[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
-        self.encoder.forward(kernels, &x[..n_encoder * l], &mut work.state, &mut work.scratch, past);
+        self.encoder.forward(
+            kernels,
+            &x[..n_encoder * l],
+            &mut work.state,
+            &mut work.scratch,
+            past,
+        );
         if let Some(decoder) = &self.decoder {
             let x = &x[n_encoder * l..][..n_decoder * l];
             decoder.forward(kernels, x, &mut work.state, &mut work.scratch, future);

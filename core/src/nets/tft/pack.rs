@@ -23,13 +23,22 @@ pub(in super::super) fn pack(schema: &Schema, config: &TftConfig, plain: &PlainT
         selection::pack(&mut to, plain, config, &columns, name, variables, temporal);
     }
     for context in STATIC_CONTEXTS {
-        to.grn(&format!("run.context.{context}"), plain, &format!("static_context_{context}"));
+        to.grn(
+            &format!("run.context.{context}"),
+            plain,
+            &format!("static_context_{context}"),
+        );
     }
     to.stack("run.lstm_encoder", plain, "lstm_encoder", config.n_layers);
     if config.n_ahead > 0 {
         to.stack("run.lstm_decoder", plain, "lstm_decoder", config.n_layers);
     }
-    gate_norm(&mut to, plain, "post_lstm", ["post_lstm_gate_encoder.fc", "post_lstm_add_norm_encoder.norm"]);
+    gate_norm(
+        &mut to,
+        plain,
+        "post_lstm",
+        ["post_lstm_gate_encoder.fc", "post_lstm_add_norm_encoder.norm"],
+    );
     to.grn("run.enrichment", plain, "static_enrichment");
     pack_attention(&mut to, plain, config.n_heads);
     let under = |block: &str| [format!("{block}.glu.fc"), format!("{block}.add_norm.norm")];

@@ -21,7 +21,11 @@ impl Columns {
     pub(super) fn new(schema: &Schema) -> Self {
         let (mut n_reals, mut n_codes) = (0, 0);
         let mut place = |input: &crate::bundle::Input| {
-            let next = if input.categories.is_some() { &mut n_codes } else { &mut n_reals };
+            let next = if input.categories.is_some() {
+                &mut n_codes
+            } else {
+                &mut n_reals
+            };
             *next += 1;
             (input.name.clone(), *next - 1)
         };
@@ -72,7 +76,11 @@ fn open_weights(
     variables: &[Variable],
     temporal: bool,
 ) -> Result<WeightNet, OpenError> {
-    let (name, n, eps) = (format!("run.{name}.weights"), variables.len(), config.rules.norm_eps);
+    let (name, n, eps) = (
+        format!("run.{name}.weights"),
+        variables.len(),
+        config.rules.norm_eps,
+    );
     let size = config.weight_size(variables, temporal);
     let mut tables = |from: &mut Opener<'_>, part: &str, width| {
         let categorical = variables.iter().filter_map(|v| Some((v, v.n_categories?)));
@@ -105,7 +113,13 @@ fn open_weights(
     })
 }
 
-fn open_skip_norm(from: &mut Opener<'_>, name: &str, skip: Skip, n: usize, eps: f32) -> Result<Option<Norm>, OpenError> {
+fn open_skip_norm(
+    from: &mut Opener<'_>,
+    name: &str,
+    skip: Skip,
+    n: usize,
+    eps: f32,
+) -> Result<Option<Norm>, OpenError> {
     match skip {
         Skip::Resample => from.norm(&format!("{name}.skip_norm"), n, eps).map(Some),
         _ => Ok(None),
@@ -202,7 +216,10 @@ enum Entry {
 impl Entry {
     fn of(plain: Plain<'_>, variable: &Variable) -> Self {
         if variable.is_categorical() {
-            let mut table = plain.mat(&format!("input_embeddings.embeddings.{}.weight", variable.table()));
+            let mut table = plain.mat(&format!(
+                "input_embeddings.embeddings.{}.weight",
+                variable.table()
+            ));
             if variable.padding {
                 table.row_mut(0).fill(0.0);
             }
@@ -256,7 +273,11 @@ impl SkipParts {
 
     /// Interpolation times `2 sigmoid(mask)`, then the norm.
     fn resampled(plain: Plain<'_>, name: &str, n_in: usize, n_out: usize) -> Self {
-        let mask: Vec<f64> = plain.vec(&format!("{name}.mask")).into_iter().map(|m| 2.0 * sigmoid(m)).collect();
+        let mask: Vec<f64> = plain
+            .vec(&format!("{name}.mask"))
+            .into_iter()
+            .map(|m| 2.0 * sigmoid(m))
+            .collect();
         Self {
             weight: Mat::interpolation(n_out, n_in).scaled_rows(&mask),
             bias: vec![0.0; n_out],
@@ -357,16 +378,29 @@ fn pack_branch(
             let eps = f64::from(config.rules.norm_eps);
             let answer = |row: &[f64]| answer(plain, from, &skip, network, row, eps);
             let data: Vec<f64> = table.iter_rows().flat_map(answer).collect();
-            to.rows(format!("{name}.table"), &Mat::new(table.n_rows, config.n_hidden, data));
+            to.rows(
+                format!("{name}.table"),
+                &Mat::new(table.n_rows, config.n_hidden, data),
+            );
         }
         Form::Norm => {
-            pack_source(to, &format!("{name}.skip"), &entry.through(&skip.weight), &skip.bias);
+            pack_source(
+                to,
+                &format!("{name}.skip"),
+                &entry.through(&skip.weight),
+                &skip.bias,
+            );
             pack_skip_norm(to, name, &skip);
         }
         Form::Grn => {
             let (fc1, bias) = plain.linear(&format!("{from}.fc1"));
             pack_source(to, &format!("{name}.hidden"), &entry.through(&fc1), &bias);
-            pack_source(to, &format!("{name}.skip"), &entry.through(&skip.weight), &skip.bias);
+            pack_source(
+                to,
+                &format!("{name}.skip"),
+                &entry.through(&skip.weight),
+                &skip.bias,
+            );
             pack_skip_norm(to, name, &skip);
             let tail = plain.grn_tail(from);
             let norm = plain.norm(&format!("{from}.gate_norm.add_norm.norm"));
@@ -395,7 +429,14 @@ fn pack_source(to: &mut Packer, name: &str, entry: &Entry, bias: &[f64]) {
 }
 
 /// The answer of a categorical's network for one embedding.
-fn answer(plain: Plain<'_>, from: &str, skip: &SkipParts, network: bool, embedding: &[f64], eps: f64) -> Vec<f64> {
+fn answer(
+    plain: Plain<'_>,
+    from: &str,
+    skip: &SkipParts,
+    network: bool,
+    embedding: &[f64],
+    eps: f64,
+) -> Vec<f64> {
     let mut base = add(&skip.weight.apply(embedding), &skip.bias);
     if let Some([gain, shift]) = &skip.norm {
         base = normalised(&base, [gain, shift], eps);
@@ -408,7 +449,9 @@ fn answer(plain: Plain<'_>, from: &str, skip: &SkipParts, network: bool, embeddi
     let tail = plain.grn_tail(from);
     let gated = add(&tail.weight.apply(&hidden), &tail.bias);
     let (value, gate) = gated.split_at(base.len());
-    let sum: Vec<f64> = (0..base.len()).map(|i| base[i] + value[i] * sigmoid(gate[i])).collect();
+    let sum: Vec<f64> = (0..base.len())
+        .map(|i| base[i] + value[i] * sigmoid(gate[i]))
+        .collect();
     let [gain, shift] = plain.norm(&format!("{from}.gate_norm.add_norm.norm"));
     normalised(&sum, [&gain, &shift], eps)
 }
