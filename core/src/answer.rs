@@ -3,7 +3,7 @@
 use crate::bundle::{OutputKind, Schema};
 use crate::intake::{Intake, IntakeWork};
 use crate::kernels::Kernels;
-use crate::target::{inverse, softplus};
+use crate::normalize::{inverse, softplus};
 use alloc::vec::Vec;
 
 /// Smallest deviation of [`OutputKind::GaussianSoftplus`].
@@ -14,6 +14,7 @@ const SIGMA_FLOOR: f64 = 1e-6;
 pub(crate) struct Group {
     n: usize,
     kind: OutputKind,
+    normalizer: Option<usize>,
 }
 
 /// The groups of a schema in order.
@@ -21,6 +22,10 @@ pub(crate) fn groups(schema: &Schema) -> Vec<Group> {
     let group = |o: &crate::bundle::Output| Group {
         n: o.labels.len(),
         kind: o.kind,
+        normalizer: o
+            .normalizer
+            .as_ref()
+            .and_then(|name| schema.normalizers.iter().position(|n| n.name == *name)),
     };
     schema.outputs.iter().map(group).collect()
 }
@@ -56,13 +61,16 @@ fn cumulate(row: &mut [f32]) {
     }
 }
 
-/// Undoes the target scaling of the groups that have one.
+/// Undoes the normalizers of the groups that have one.
 pub(crate) fn rescale(intake: &Intake, work: &IntakeWork, groups: &[Group], row: &mut [f32]) {
-    for ((group, scaling), target) in intake.scalings.iter().zip(&work.targets) {
-        let from: usize = groups[..*group].iter().map(|g| g.n).sum();
-        for value in &mut row[from..from + groups[*group].n] {
-            let y = f64::from(*value) * target.scale + target.center;
-            *value = inverse(scaling.transform, y) as f32;
+    let mut rest = row;
+    for group in groups {
+        let (own, others) = rest.split_at_mut(group.n);
+        rest = others;
+        let Some(place) = group.normalizer else { continue };
+        let (transform, by) = (intake.scalings[place].transform, work.targets[place]);
+        for value in own {
+            *value = inverse(transform, f64::from(*value) * by.scale + by.center) as f32;
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::bundle::{Derived, Input, Missing, Role, Schema};
 use crate::error::RunError;
 use crate::flags::Flags;
 use crate::layers::Rows;
-use crate::target::{CenterScale, Scaling, forward};
+use crate::normalize::{CenterScale, Scaling};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(crate) struct Intake {
     columns: Vec<Column>,
-    /// Per scaled output group: its place among the outputs, and the scaling.
-    pub(crate) scalings: Vec<(usize, Scaling)>,
+    /// The schema's normalizers.
+    pub(crate) scalings: Vec<Scaling>,
     n_features: usize,
     n_reals: usize,
     n_codes: usize,
@@ -55,8 +55,8 @@ enum Scale {
         center: f64,
         recip: f64,
     },
-    /// By the target scaling of this place in `scalings`.
-    Target(usize),
+    /// By the normalizer of this place.
+    Normalizer(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ enum What {
 pub(crate) struct IntakeWork {
     reals: Vec<f32>,
     codes: Vec<u32>,
-    /// Per scaling, of the last window.
+    /// Per normalizer, of the last window.
     pub(crate) targets: Vec<CenterScale>,
 }
 
@@ -89,9 +89,12 @@ pub(crate) struct RawWindow<'a, S> {
 impl Intake {
     pub(crate) fn new(schema: &Schema) -> Self {
         let scalings = Scaling::of(schema);
-        let of_group = |name: &str| {
-            let place = |(group, _): &(usize, Scaling)| schema.outputs[*group].name == name;
-            scalings.iter().position(place).unwrap_or(0)
+        let named = |name: &str| {
+            schema
+                .normalizers
+                .iter()
+                .position(|n| n.name == name)
+                .unwrap_or(0)
         };
         let (mut n_reals, mut n_codes) = (0, 0);
         let mut column = |input: &Input| {
@@ -104,7 +107,7 @@ impl Intake {
             Column {
                 role: input.role,
                 missing: input.missing,
-                kind: kind(input, *next - 1, &of_group),
+                kind: kind(input, *next - 1, &named),
             }
         };
         let columns = schema.inputs.iter().map(&mut column).collect();
@@ -215,7 +218,7 @@ impl Intake {
         window: RawWindow<'_, S>,
         work: &mut IntakeWork,
     ) -> Result<(), RunError> {
-        for ((_, scaling), target) in self.scalings.iter().zip(&mut work.targets) {
+        for (scaling, target) in self.scalings.iter().zip(&mut work.targets) {
             if window.n_encoder < scaling.min_encoder() {
                 return Err(RunError::EncoderLength {
                     expected: scaling.min_encoder(),
@@ -280,11 +283,7 @@ impl Intake {
     fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
         match scale {
             Scale::Affine { center, recip } => ((raw - center) * recip) as f32,
-            Scale::Target(place) => {
-                let target = targets[place];
-                let y = forward(self.scalings[place].1.transform, raw);
-                ((y - target.center) / target.scale) as f32
-            }
+            Scale::Normalizer(place) => self.scalings[place].scaled(raw, targets[place]),
         }
     }
 
@@ -299,7 +298,7 @@ impl Intake {
     }
 }
 
-fn kind(input: &Input, place: usize, of_group: &impl Fn(&str) -> usize) -> Kind {
+fn kind(input: &Input, place: usize, named: &impl Fn(&str) -> usize) -> Kind {
     if let Some(categories) = &input.categories {
         return Kind::Code {
             place,
@@ -310,7 +309,7 @@ fn kind(input: &Input, place: usize, of_group: &impl Fn(&str) -> usize) -> Kind 
     let scaler = input.scaler.unwrap_or(crate::bundle::Scaler::IDENTITY);
     let Some(derived) = &input.derived else {
         let scale = match &input.scaled_by {
-            Some(group) => Scale::Target(of_group(group)),
+            Some(name) => Scale::Normalizer(named(name)),
             None => Scale::Affine {
                 center: scaler.center,
                 recip: scaler.scale.recip(),
@@ -327,8 +326,8 @@ fn kind(input: &Input, place: usize, of_group: &impl Fn(&str) -> usize) -> Kind 
         what: match derived {
             Derived::RelativeTime => What::RelativeTime,
             Derived::EncoderLength => What::EncoderLength,
-            Derived::TargetCenter(group) => What::Center(of_group(group)),
-            Derived::TargetScale(group) => What::Scale(of_group(group)),
+            Derived::NormalizerCenter(name) => What::Center(named(name)),
+            Derived::NormalizerScale(name) => What::Scale(named(name)),
         },
     }
 }

@@ -50,10 +50,10 @@ pub mod kernels;
 mod layers;
 mod model;
 pub mod nets;
+mod normalize;
 pub mod plain;
 mod session;
 pub mod simd;
-mod target;
 
 pub use flags::Flags;
 pub use model::{Model, OpenOptions};

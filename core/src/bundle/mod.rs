@@ -12,6 +12,7 @@ mod header;
 mod input;
 mod json;
 mod net;
+mod normalizer;
 mod output;
 mod panels;
 mod schema;
@@ -30,7 +31,8 @@ pub use net::{
     QuantileTftConfig, SkipRule, TftConfig, TftRules, Variable, WeightHidden, XtrendConfig, XtrendForm,
     XtrendHead,
 };
-pub use output::{Output, OutputKind, TargetScale, TargetScaling, Transform};
+pub use normalizer::{Normalizer, NormalizerSource, Transform};
+pub use output::{Output, OutputKind};
 pub use panels::{
     n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
     unpack_dense, unpack_gates, unpair,

@@ -21,7 +21,8 @@ const BF16: f64 = 3e-2;
 fn file(fixture: &Fixture, precision: Precision) -> Vec<u8> {
     let schema = fixture.schema(precision, 1e30);
     let input = vec![0.0; schema.n_rows() * schema.n_features()];
-    write_model(&schema, &fixture.tensors, &input, &vec![0.0; schema.n_outputs()]).expect("the model is written")
+    write_model(&schema, &fixture.tensors, &input, &vec![0.0; schema.n_outputs()])
+        .expect("the model is written")
 }
 
 fn session(file: &[u8], level: Level) -> Session {
@@ -34,7 +35,10 @@ fn session(file: &[u8], level: Level) -> Session {
 
 /// Largest deviation as a share of the range of all answers.
 fn worst(session: &mut Session, windows: &[Window]) -> f64 {
-    let range = windows.iter().flat_map(|w| &w.expected).fold(1.0_f64, |top, v| top.max(v.abs()));
+    let range = windows
+        .iter()
+        .flat_map(|w| &w.expected)
+        .fold(1.0_f64, |top, v| top.max(v.abs()));
     let mut worst = 0.0_f64;
     for window in windows {
         let mut out = vec![0.0; window.expected.len()];
@@ -43,7 +47,11 @@ fn worst(session: &mut Session, windows: &[Window]) -> f64 {
             .expect("the window is sound");
         for (found, expected) in out.iter().zip(&window.expected) {
             let apart = (f64::from(*found) - expected).abs();
-            worst = if apart.is_nan() { f64::INFINITY } else { worst.max(apart) };
+            worst = if apart.is_nan() {
+                f64::INFINITY
+            } else {
+                worst.max(apart)
+            };
         }
     }
     worst / range
@@ -53,8 +61,17 @@ fn assert_answers(fixture: &Fixture, windows: &[Window], precision: Precision, b
     let file = file(fixture, precision);
     for level in Level::available() {
         let found = worst(&mut session(&file, level), windows);
-        eprintln!("{} {precision:?} {}: {found:.2e} of the range", fixture.name, level.name());
-        assert!(found <= bound, "{} {}: expected {bound:e}, found {found:e}", fixture.name, level.name());
+        eprintln!(
+            "{} {precision:?} {}: {found:.2e} of the range",
+            fixture.name,
+            level.name()
+        );
+        assert!(
+            found <= bound,
+            "{} {}: expected {bound:e}, found {found:e}",
+            fixture.name,
+            level.name()
+        );
     }
 }
 

@@ -74,7 +74,10 @@ fn forecasting_inputs(folder: &Path, config: &TftConfig) -> Vec<Input> {
     let columns: ModelJson = read(&folder.join("model.json"));
     let columns = columns.hyper_parameters;
     let reads = |variables: &[tickfuse_core::bundle::Variable], name: &String| {
-        variables.iter().find(|v| v.columns.contains(name)).map(|v| v.n_categories)
+        variables
+            .iter()
+            .find(|v| v.columns.contains(name))
+            .map(|v| v.n_categories)
     };
     let column = |name: &String| {
         let (fixed, known, seen) = (
@@ -93,7 +96,12 @@ fn forecasting_inputs(folder: &Path, config: &TftConfig) -> Vec<Input> {
             n_categories: fixed.or(known).or(seen).flatten(),
         })
     };
-    columns.x_reals.iter().chain(&columns.x_categoricals).map(column).collect()
+    columns
+        .x_reals
+        .iter()
+        .chain(&columns.x_categoricals)
+        .map(column)
+        .collect()
 }
 
 fn tensors(path: &Path) -> PlainTensors {
@@ -101,10 +109,19 @@ fn tensors(path: &Path) -> PlainTensors {
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("weights.safetensors");
     let plain = |view: &safetensors::tensor::TensorView<'_>| PlainTensor {
         shape: view.shape().to_vec(),
-        data: view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        data: view
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
     };
     let named = file.tensors();
-    named.iter().map(|(name, view)| (name.clone(), plain(view))).collect()
+    named
+        .iter()
+        .map(|(name, view)| (name.clone(), plain(view)))
+        .collect()
 }
 
 /// An array with its shape.
@@ -132,7 +149,9 @@ pub(crate) fn array<T: npyz::Deserialize>(path: &Path, name: &str) -> Array<T> {
 
 impl Fixture {
     pub(crate) fn open(name: &'static str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/nets").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../fixtures/nets")
+            .join(name);
         let net: Net = read(&folder.join("config.json"));
         let inputs = match &net {
             Net::Tft(config) if name.starts_with("pf_") => forecasting_inputs(&folder, config),
@@ -164,6 +183,7 @@ impl Fixture {
             outputs: vec![Output::new("y", OutputKind::Linear, labels, "one")],
             target: None,
             arrival: Arrival::WholeWindow,
+            normalizers: Vec::new(),
             golden_tolerance: tolerance,
             provenance: serde_json::Map::new(),
         }
@@ -175,7 +195,10 @@ impl Fixture {
             return self.forecasting_windows("golden.npz", "");
         }
         let golden = self.folder.join("golden.npz");
-        let (input, output) = (array::<f32>(&golden, "input"), array::<f64>(&golden, "output_f64"));
+        let (input, output) = (
+            array::<f32>(&golden, "input"),
+            array::<f64>(&golden, "output_f64"),
+        );
         let (lookback, n_ahead) = (self.net.lookback(), self.net.n_ahead());
         let per_answer = self.net.n_columns() * n_ahead.max(1);
         let window = |i: usize| Window {
@@ -203,7 +226,11 @@ impl Fixture {
                 let (n_reals, n_codes) = (reals[part].shape[2], codes[part].shape[2]);
                 for row in 0..n[part] {
                     rows.extend_from_slice(&reals[part].at(i)[row * n_reals..][..n_reals]);
-                    rows.extend(codes[part].at(i)[row * n_codes..][..n_codes].iter().map(|c| *c as f32));
+                    rows.extend(
+                        codes[part].at(i)[row * n_codes..][..n_codes]
+                            .iter()
+                            .map(|c| *c as f32),
+                    );
                 }
             }
             Window {

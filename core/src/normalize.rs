@@ -1,6 +1,6 @@
-//! Scaled targets: the transforms of pytorch-forecasting 1.8 with their inverses, and where centre and scale come from.
+//! Normalizers at work: the transforms of pytorch-forecasting 1.8 with their inverses, centre and scale of a window.
 
-use crate::bundle::{Schema, TargetScale, Transform};
+use crate::bundle::{Normalizer, NormalizerSource, Schema, Transform};
 use alloc::vec::Vec;
 
 /// Centre and scale of one window.
@@ -10,7 +10,7 @@ pub(crate) struct CenterScale {
     pub(crate) scale: f64,
 }
 
-/// The target scaling of one output group, its inputs resolved.
+/// A normalizer, its inputs resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaling {
     pub(crate) transform: Transform,
@@ -72,33 +72,44 @@ pub(crate) fn softplus(x: f64) -> f64 {
 }
 
 impl Scaling {
-    /// The scaling of every output group that has one, with the group's place.
-    pub(crate) fn of(schema: &Schema) -> Vec<(usize, Self)> {
-        let one = |(group, output): (usize, &crate::bundle::Output)| {
-            let scaling = output.target_scaling.as_ref()?;
-            let source = match &scaling.by {
-                TargetScale::Fixed { center, scale } => Source::Fixed(CenterScale {
-                    center: *center,
-                    scale: *scale,
-                }),
-                TargetScale::Table { inputs, rows } => Source::Table(
-                    inputs.iter().map(|name| code_column(schema, name)).collect(),
-                    rows.clone(),
-                ),
-                TargetScale::Encoder {
-                    input,
-                    epsilon,
-                    center,
-                } => Source::Encoder {
-                    column: schema.inputs.iter().position(|i| i.name == *input)?,
-                    epsilon: *epsilon,
-                    center: *center,
-                },
-            };
-            let transform = scaling.transform;
-            Some((group, Self { transform, source }))
+    /// The schema's normalizers in order.
+    pub(crate) fn of(schema: &Schema) -> Vec<Self> {
+        schema.normalizers.iter().map(|n| Self::new(schema, n)).collect()
+    }
+
+    fn new(schema: &Schema, normalizer: &Normalizer) -> Self {
+        let source = match &normalizer.source {
+            NormalizerSource::Fixed { center, scale } => Source::Fixed(CenterScale {
+                center: *center,
+                scale: *scale,
+            }),
+            NormalizerSource::Table { inputs, rows } => {
+                let columns = inputs.iter().map(|name| code_column(schema, name)).collect();
+                Source::Table(columns, rows.clone())
+            }
+            NormalizerSource::Encoder {
+                input,
+                epsilon,
+                center,
+            } => Source::Encoder {
+                column: schema.inputs.iter().position(|i| i.name == *input).unwrap_or(0),
+                epsilon: *epsilon,
+                center: *center,
+            },
         };
-        schema.outputs.iter().enumerate().filter_map(one).collect()
+        Self {
+            transform: normalizer.transform,
+            source,
+        }
+    }
+
+    /// The scaled value.
+    pub(crate) fn scaled(&self, raw: f64, by: CenterScale) -> f32 {
+        let y = forward(self.transform, raw);
+        match self.source {
+            Source::Encoder { .. } => (y as f32 - by.center as f32) / by.scale as f32,
+            _ => ((y - by.center) / by.scale) as f32,
+        }
     }
 
     /// Encoder rows that a window needs at least.
@@ -133,9 +144,9 @@ impl Scaling {
         }
     }
 
-    /// Mean, and sample deviation (n - 1) plus epsilon.
+    /// Mean, and sample deviation (n - 1) plus epsilon, of values rounded to f32 as in the original.
     fn of_encoder(&self, epsilon: f64, center: bool, n: usize, raw: impl Fn(usize) -> f64) -> CenterScale {
-        let value = |row| forward(self.transform, raw(row));
+        let value = |row| f64::from(forward(self.transform, raw(row)) as f32);
         let mean = (0..n).map(value).sum::<f64>() / n as f64;
         if !center {
             return CenterScale {
