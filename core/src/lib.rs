@@ -40,17 +40,15 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod answer;
 pub mod bundle;
+mod columns;
 pub mod error;
 pub mod features;
 mod flags;
-mod intake;
 pub mod kernels;
 mod layers;
 mod model;
 pub mod nets;
-mod normalize;
 pub mod plain;
 mod session;
 pub mod simd;

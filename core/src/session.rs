@@ -1,10 +1,10 @@
 //! Whole windows: raw inputs in, outputs in named units out.
 
-use crate::answer::{self, Group};
-use crate::bundle::Missing;
+use crate::bundle::{Missing, Net};
+use crate::columns::answer::{self, Group};
+use crate::columns::{IntakeWork, RawWindow};
 use crate::error::RunError;
 use crate::flags::Flags;
-use crate::intake::{IntakeWork, RawWindow};
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
 use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
@@ -120,8 +120,8 @@ impl Session {
         let net = &self.model.schema().net;
         let (lookback, n_ahead) = (net.lookback(), net.n_ahead());
         let shortest = match (net, n_ahead) {
-            (crate::bundle::Net::Tft(_), 0) => 1,
-            (crate::bundle::Net::Tft(_), _) => 0,
+            (Net::Tft(_), 0) => 1,
+            (Net::Tft(_), _) => 0,
             _ => lookback,
         };
         if !(shortest..=lookback).contains(&n_encoder) {

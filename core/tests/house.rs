@@ -6,16 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 31] = [
+const EDGES: [(&str, &str, &str); 40] = [
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
+    ("columns", "bundle", "what the schema says of inputs and outputs"),
+    ("columns", "error", "its errors"),
+    ("columns", "flags", "remarks about a window"),
+    ("columns", "kernels", "functions of output groups"),
+    ("columns", "layers", "the rows that layers read"),
     ("features", "error", "its errors"),
     ("kernels", "simd", "loops are written over its primitives"),
     ("layers", "bundle", "weights are views into the file"),
     ("layers", "kernels", "the loops behind a layer"),
     ("layers", "simd", "lanes are the unit of weights and states"),
     ("model", "bundle", "the file behind the model"),
+    ("model", "columns", "how its windows are read"),
     ("model", "error", "its errors"),
     (
         "model",
@@ -42,10 +48,13 @@ const EDGES: [(&str, &str, &str); 31] = [
     ("nets", "simd", "lanes are the unit of states"),
     ("plain", "bundle", "the oracle follows the same schema"),
     ("session", "bundle", "policies and kinds of the schema"),
+    ("session", "columns", "reads windows and finishes answers"),
     ("session", "error", "its errors"),
+    ("session", "flags", "remarks about an answer"),
     ("session", "kernels", "scaling and output functions"),
     ("session", "model", "the model it serves"),
     ("session", "nets", "the net's buffers"),
+    ("root", "flags", "the public names"),
     ("root", "model", "the public names"),
     ("root", "nets", "the public names"),
     ("root", "session", "the public names"),

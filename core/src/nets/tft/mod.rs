@@ -5,18 +5,19 @@
 mod pack;
 mod selection;
 
-use super::shapes::STATIC_CONTEXTS;
-use super::store::Opener;
-use crate::bundle::{Bundle, EmptyEncoder, MaskRule, TftConfig};
+use crate::bundle::{Bundle, EmptyEncoder, MaskRule, TftConfig, n_blocks};
 use crate::error::OpenError;
 use crate::kernels::{Kernels, Keys};
 use crate::layers::{Attention, GateNorm, Grn, Linear, LstmStack, Rows, Selection};
+use crate::nets::open_plain;
+use crate::nets::shapes::STATIC_CONTEXTS;
+use crate::nets::store::Opener;
 use crate::simd::Lane;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-pub(super) use pack::pack;
+pub(crate) use pack::pack;
 
 /// The opened net.
 pub(crate) struct TftNet {
@@ -67,7 +68,7 @@ impl TftNet {
         let mut from = Opener::new(bundle);
         let (n, eps) = (config.n_hidden, config.rules.norm_eps);
         let columns = selection::Columns::new(schema);
-        let mut select = |from: &mut Opener<'_>, name: &str, variables, temporal| {
+        let select = |from: &mut Opener<'_>, name: &str, variables, temporal| {
             selection::open(from, config, &columns, name, variables, temporal)
         };
         let net = Self {
@@ -96,9 +97,9 @@ impl TftNet {
             feed_forward: from.grn("run.feed_forward", n, false, eps)?,
             pre_output: from.gate_norm("run.pre_output", n, n, eps)?,
             output: from.linear("run.output", n, config.n_outputs)?,
-            lanes: crate::bundle::n_blocks(n),
+            lanes: n_blocks(n),
         };
-        super::open_plain(&mut from, schema)?;
+        open_plain(&mut from, schema)?;
         from.finish()?;
         Ok(net)
     }
