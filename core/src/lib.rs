@@ -28,7 +28,7 @@
 //!
 //! # Map, lowest first
 //! [`error`], [`simd`] · [`bundle`] the model file · [`kernels`] · [`plain`] the oracle · `layers` · [`nets`] ·
-//! [`Model`] · [`Session`]; [`features`] stands beside. Documents: `docs/design.md`, `docs/format.md` and
+//! [`Model`] · [`Session`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
 //! `docs/numerics.md`, the last two normative.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
@@ -42,6 +42,7 @@ extern crate std;
 
 pub mod bundle;
 mod columns;
+pub mod decide;
 pub mod error;
 pub mod features;
 mod flags;

@@ -1,0 +1,5 @@
+//! From answers to positions: distribution functions, thresholds, and the sizing of positions from step to step.
+//!
+//! Training, back-tests and serving use these very functions, so that what was tested is what is traded.
+
+pub mod normal;
