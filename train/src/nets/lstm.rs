@@ -6,9 +6,10 @@
 //! ReLU. [`LstmNet::bundle_tensors`] gives the single-bias form that inference uses.
 
 use super::Net;
+use crate::ops::linear::DenseParams;
 use crate::ops::lstm::LstmParams;
 use crate::tape::engine::Engine;
-use crate::tape::params::{Init, Layout, ParamId, Params};
+use crate::tape::params::{Init, Layout, Params};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tickfuse_core::bundle::{Activation, DenseConfig, LstmConfig};
@@ -95,7 +96,7 @@ pub struct LstmNet {
     config: LstmNetConfig,
     layout: Arc<Layout>,
     layers: Vec<LstmParams>,
-    head: Vec<(ParamId, ParamId)>,
+    head: Vec<DenseParams>,
 }
 
 impl LstmNet {
@@ -120,8 +121,10 @@ impl LstmNet {
         let mut head = Vec::new();
         for (j, &n_out) in config.head.iter().enumerate() {
             let init = Init::Uniform((n_in as f64).sqrt().recip());
-            let weight = layout.declare(format!("head.{j}.weight"), &[n_out, n_in], init);
-            head.push((weight, layout.declare(format!("head.{j}.bias"), &[n_out], init)));
+            head.push(DenseParams {
+                weight: layout.declare(format!("head.{j}.weight"), &[n_out, n_in], init),
+                bias: Some(layout.declare(format!("head.{j}.bias"), &[n_out], init)),
+            });
             n_in = n_out;
         }
         Ok(Self {
@@ -205,15 +208,15 @@ impl Net for LstmNet {
             if k > 0 {
                 y = between(engine, y);
             }
-            y = engine.lstm(y, layer);
+            y = engine.lstm(y, layer, None);
         }
         y = engine.take_last(y);
-        for (j, &(weight, bias)) in self.head.iter().enumerate() {
+        for (j, &layer) in self.head.iter().enumerate() {
             if j > 0 {
                 y = engine.relu(y);
                 y = between(engine, y);
             }
-            y = engine.linear(y, weight, bias);
+            y = engine.linear(y, layer);
         }
         y
     }
