@@ -106,6 +106,7 @@ impl Case {
             outputs: vec![Output::new("y", self.kind, vec!["y".into()], "one")],
             target: None,
             arrival: Arrival::PreRolled,
+            normalizers: Vec::new(),
             golden_tolerance: 0.02,
             provenance: Default::default(),
         }

@@ -341,6 +341,33 @@ pub enum RunError {
         /// Feature column.
         column: usize,
     },
+    /// A value of a categorical column is no code, and the column has no unknown one.
+    Category {
+        /// Window in the batch.
+        window: usize,
+        /// Row in the window.
+        row: usize,
+        /// Column.
+        column: usize,
+        /// Codes run from 0 to below this.
+        n_categories: usize,
+    },
+    /// Rows of the past out of range.
+    EncoderLength {
+        /// Fewest.
+        expected: usize,
+        /// Most.
+        limit: usize,
+        /// Rows found.
+        found: usize,
+    },
+    /// Rows of the future out of range.
+    DecoderLength {
+        /// Most; at least one where this is not 0.
+        limit: usize,
+        /// Rows found.
+        found: usize,
+    },
     /// A batch of zero windows, or more than the session was made for.
     Batch {
         /// Largest batch of this session.
@@ -358,6 +385,28 @@ impl fmt::Display for RunError {
             }
             Self::OutputLength { expected, found } => {
                 write!(f, "output: expected room for {expected} values, found {found}")
+            }
+            Self::Category {
+                window,
+                row,
+                column,
+                n_categories,
+            } => write!(
+                f,
+                "input: window {window}, row {row}, column {column}: expected a category code from 0 to {}",
+                n_categories - 1
+            ),
+            Self::EncoderLength {
+                expected,
+                limit,
+                found,
+            } => write!(f, "encoder rows: expected {expected} to {limit}, found {found}"),
+            Self::DecoderLength { limit, found } => {
+                write!(
+                    f,
+                    "decoder rows: expected {} to {limit}, found {found}",
+                    limit.min(&1)
+                )
             }
             Self::NonFinite { window, row, column } => {
                 write!(

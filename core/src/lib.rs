@@ -40,18 +40,23 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod answer;
 pub mod bundle;
 pub mod error;
 pub mod features;
+mod flags;
+mod intake;
 pub mod kernels;
 mod layers;
 mod model;
 pub mod nets;
+mod normalize;
 pub mod plain;
 mod session;
 pub mod simd;
 
+pub use flags::Flags;
 pub use model::{Model, OpenOptions};
 pub use nets::write_model;
-pub use session::{Flags, Sample, Session};
+pub use session::{Sample, Session};
 pub use simd::Level;

@@ -1,10 +1,11 @@
 //! The opened model: immutable, shared between threads, ready to run.
 
-use crate::bundle::{Bundle, Input, Net, OpenOptions as BundleOptions, Schema};
+use crate::bundle::{Bundle, Input, OpenOptions as BundleOptions, Scaler, Schema};
 use crate::error::OpenError;
 use crate::features::{FeatureDef, FeatureSet};
+use crate::intake::Intake;
 use crate::kernels::{Affine, Kernels};
-use crate::nets::LstmNet;
+use crate::nets::OpenNet;
 use crate::session::Session;
 use crate::simd::Level;
 use alloc::format;
@@ -37,7 +38,8 @@ impl Default for OpenOptions {
 /// A model file, checked, with its kernels chosen. Sessions borrow its weights for as long as they live.
 pub struct Model {
     bundle: Bundle,
-    pub(crate) net: LstmNet,
+    pub(crate) net: OpenNet,
+    pub(crate) intake: Intake,
     pub(crate) kernels: &'static Kernels,
     pub(crate) scalers: Vec<Affine>,
 }
@@ -78,15 +80,14 @@ impl Model {
     fn from_bundle(bundle: Bundle, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let level = options.level.unwrap_or_else(Level::detect);
         let kernels = Kernels::for_level(level).ok_or(OpenError::LevelUnavailable(level.name()))?;
-        let Net::Lstm(config) = &bundle.schema().net else {
-            return Err(crate::nets::not_yet());
-        };
-        let net = LstmNet::open(&bundle, config)?;
+        let net = OpenNet::open(&bundle, kernels)?;
+        let intake = Intake::new(bundle.schema());
         check_features(bundle.schema())?;
-        let scalers = affine(bundle.schema())?;
+        let scalers = affine(bundle.schema());
         let model = Arc::new(Self {
             bundle,
             net,
+            intake,
             kernels,
             scalers,
         });
@@ -204,15 +205,13 @@ fn check_features(schema: &Schema) -> Result<(), OpenError> {
     }
 }
 
-fn affine(schema: &Schema) -> Result<Vec<Affine>, OpenError> {
+fn affine(schema: &Schema) -> Vec<Affine> {
     let one = |input: &Input| {
-        let scaler = input.scaler.ok_or_else(|| OpenError::MissingScaler {
-            input: input.name.clone(),
-        })?;
-        Ok(Affine {
+        let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
+        Affine {
             center: scaler.center,
             recip: scaler.scale.recip(),
-        })
+        }
     };
     schema.inputs.iter().map(one).collect()
 }

@@ -1,43 +1,17 @@
 //! Whole windows: raw inputs in, outputs in named units out.
 
-use crate::bundle::{Missing, OutputKind};
+use crate::answer::{self, Group};
+use crate::bundle::Missing;
 use crate::error::RunError;
+use crate::flags::Flags;
+use crate::intake::{IntakeWork, RawWindow};
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
-use crate::nets::LstmWork;
+use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-
-/// What a caller should know about an answer besides its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Flags(u32);
-
-impl Flags {
-    /// Nothing to say.
-    pub const NONE: Self = Self(0);
-    /// A missing input was replaced by its scaler's centre.
-    pub const IMPUTED: Self = Self(1);
-    /// An output is NaN or infinite: finite inputs so far out of range that a sum left f32.
-    pub const OVERFLOW: Self = Self(2);
-
-    /// The bits, as the C ABI hands them out.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether all flags of `other` are set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    fn insert(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
 
 /// A raw input value: f32 or f64.
 pub trait Sample: Copy + Into<f64> + sealed::Sealed {
@@ -70,13 +44,20 @@ impl Sample for f64 {
 /// panics, whatever the input.
 pub struct Session {
     model: Arc<Model>,
-    work: LstmWork,
-    /// Columns of each output group and what they are.
-    groups: Vec<(usize, OutputKind)>,
+    work: Work,
+    groups: Vec<Group>,
     missing: Vec<Missing>,
-    /// Output columns of one window before they go to the caller.
+    /// Output columns of one step before they go to the caller.
     row: Vec<f32>,
     max_batch: usize,
+}
+
+/// Buffers of the two kinds of nets.
+enum Work {
+    /// Several windows side by side.
+    Stack(LstmWork),
+    /// One window after the other, through the intake.
+    Rows(IntakeWork, RowsWork),
 }
 
 impl Session {
@@ -86,10 +67,13 @@ impl Session {
     pub fn new(model: &Arc<Model>, max_batch: usize) -> Self {
         let schema = model.schema();
         Self {
-            work: model.net.work(max_batch.max(1)),
-            groups: schema.outputs.iter().map(|o| (o.labels.len(), o.kind)).collect(),
+            work: match &model.net {
+                OpenNet::Lstm(net) => Work::Stack(net.work(max_batch.max(1))),
+                OpenNet::Rows(net) => Work::Rows(model.intake.work(), net.work()),
+            },
+            groups: answer::groups(schema),
             missing: schema.inputs.iter().map(|i| i.missing).collect(),
-            row: vec![0.0; schema.n_outputs()],
+            row: vec![0.0; schema.n_columns()],
             max_batch: max_batch.max(1),
             model: Arc::clone(model),
         }
@@ -101,7 +85,8 @@ impl Session {
         &self.model
     }
 
-    /// One window of raw inputs `[lookback, n_features]`, oldest row first, to `out [n_outputs]`.
+    /// One window of raw inputs `[n_rows, n_features]`, oldest row first, to `out [n_outputs]`. Categoricals are codes;
+    /// what a column's role hides (observed columns behind the lookback, static ones behind row 0) is not read.
     ///
     /// # Errors
     /// [`RunError`]; then nothing was written to `out`.
@@ -109,7 +94,53 @@ impl Session {
         self.run_batch(window, 1, out)
     }
 
-    /// `n` windows `[n, lookback, n_features]` to `out [n, n_outputs]`, each with the same bits as alone.
+    /// A window of `n_encoder` rows of the past and `n_decoder` of the future, `[n_encoder + n_decoder, n_features]`, to
+    /// `out [n_decoder or 1, n_columns]`. Only the `tft` family takes fewer rows than its schema says.
+    ///
+    /// # Errors
+    /// [`RunError`]; then nothing was written to `out`.
+    pub fn run_lengths<S: Sample>(
+        &mut self,
+        window: &[S],
+        n_encoder: usize,
+        n_decoder: usize,
+        out: &mut [f32],
+    ) -> Result<Flags, RunError> {
+        self.check_lengths(n_encoder, n_decoder)?;
+        let n_features = self.model.schema().n_features();
+        expect_input((n_encoder + n_decoder) * n_features, window.len())?;
+        expect_output(n_decoder.max(1) * self.row.len(), out.len())?;
+        if matches!(self.work, Work::Stack(_)) {
+            return self.run_batch(window, 1, out);
+        }
+        self.run_rows(window, [n_encoder, n_decoder], 0, out)
+    }
+
+    fn check_lengths(&self, n_encoder: usize, n_decoder: usize) -> Result<(), RunError> {
+        let net = &self.model.schema().net;
+        let (lookback, n_ahead) = (net.lookback(), net.n_ahead());
+        let shortest = match (net, n_ahead) {
+            (crate::bundle::Net::Tft(_), 0) => 1,
+            (crate::bundle::Net::Tft(_), _) => 0,
+            _ => lookback,
+        };
+        if !(shortest..=lookback).contains(&n_encoder) {
+            return Err(RunError::EncoderLength {
+                expected: shortest,
+                limit: lookback,
+                found: n_encoder,
+            });
+        }
+        if !(n_ahead.min(1)..=n_ahead).contains(&n_decoder) {
+            return Err(RunError::DecoderLength {
+                limit: n_ahead,
+                found: n_decoder,
+            });
+        }
+        Ok(())
+    }
+
+    /// `n` windows `[n, n_rows, n_features]` to `out [n, n_outputs]`, each with the same bits as alone.
     ///
     /// # Errors
     /// [`RunError`]; then nothing was written to `out`.
@@ -119,7 +150,7 @@ impl Session {
         n: usize,
         out: &mut [f32],
     ) -> Result<Flags, RunError> {
-        let (n_window, n_out) = (self.scalars_per_window(), self.row.len());
+        let (n_window, n_out) = (self.scalars_per_window(), self.model.schema().n_outputs());
         if n == 0 || n > self.max_batch {
             return Err(RunError::Batch {
                 limit: self.max_batch,
@@ -127,17 +158,10 @@ impl Session {
             });
         }
         // A product beyond usize is no length a slice can have.
-        if windows.len() != n.saturating_mul(n_window) {
-            return Err(RunError::InputLength {
-                expected: n.saturating_mul(n_window),
-                found: windows.len(),
-            });
-        }
-        if out.len() != n.saturating_mul(n_out) {
-            return Err(RunError::OutputLength {
-                expected: n.saturating_mul(n_out),
-                found: out.len(),
-            });
+        expect_input(n.saturating_mul(n_window), windows.len())?;
+        expect_output(n.saturating_mul(n_out), out.len())?;
+        if matches!(self.work, Work::Rows(..)) {
+            return self.run_all_rows(windows, n, out);
         }
         self.check_missing(windows)?;
         let mut flags = Flags::NONE;
@@ -151,13 +175,99 @@ impl Session {
     }
 
     fn scalars_per_window(&self) -> usize {
-        self.model.schema().lookback() * self.missing.len()
+        self.model.schema().n_rows() * self.model.schema().n_features()
+    }
+
+    /// Windows one by one; all of them are read before the first answer is written.
+    fn run_all_rows<S: Sample>(
+        &mut self,
+        windows: &[S],
+        n: usize,
+        out: &mut [f32],
+    ) -> Result<Flags, RunError> {
+        let net = &self.model.schema().net;
+        let lengths = [net.lookback(), net.n_ahead()];
+        let n_window = windows.len() / n;
+        if n > 1 {
+            for (index, values) in windows.chunks_exact(n_window).enumerate() {
+                self.read_rows(values, lengths, index)?;
+            }
+        }
+        let mut flags = Flags::NONE;
+        let each = windows
+            .chunks_exact(n_window)
+            .zip(out.chunks_exact_mut(out.len() / n));
+        for (index, (values, out)) in each.enumerate() {
+            flags.insert(self.run_rows(values, lengths, index, out)?);
+        }
+        Ok(flags)
+    }
+
+    fn read_rows<S: Sample>(
+        &mut self,
+        values: &[S],
+        [n_encoder, n_decoder]: [usize; 2],
+        index: usize,
+    ) -> Result<Flags, RunError> {
+        let Work::Rows(intake, _) = &mut self.work else {
+            return Ok(Flags::NONE);
+        };
+        let window = RawWindow {
+            values,
+            n_encoder,
+            n_decoder,
+            index,
+        };
+        self.model.intake.read(window, intake)
+    }
+
+    fn run_rows<S: Sample>(
+        &mut self,
+        values: &[S],
+        lengths: [usize; 2],
+        index: usize,
+        out: &mut [f32],
+    ) -> Result<Flags, RunError> {
+        let mut flags = self.read_rows(values, lengths, index)?;
+        let Self {
+            model,
+            work: Work::Rows(intake, work),
+            groups,
+            row,
+            ..
+        } = self
+        else {
+            return Ok(flags);
+        };
+        let OpenNet::Rows(net) = &model.net else {
+            return Ok(flags);
+        };
+        let [n_encoder, n_decoder] = lengths;
+        let head = net.run(
+            model.kernels,
+            work,
+            model.intake.rows(intake),
+            n_encoder,
+            n_decoder,
+        );
+        let n = row.len();
+        let stride = head.len() * n / out.len();
+        for (head, out) in head.chunks_exact(stride).zip(out.chunks_exact_mut(n)) {
+            row.copy_from_slice(&bytemuck::must_cast_slice(head)[..n]);
+            if !row.iter().all(|v| v.is_finite()) {
+                flags.insert(Flags::OVERFLOW);
+            }
+            answer::finish(model.kernels, groups, row);
+            answer::rescale(&model.intake, intake, groups, row);
+            out.copy_from_slice(row);
+        }
+        Ok(flags)
     }
 
     /// Refuses values that are missing, or leave the range of f32 once scaled, where the schema says so.
     fn check_missing<S: Sample>(&self, windows: &[S]) -> Result<(), RunError> {
         let n_features = self.missing.len();
-        let lookback = self.model.schema().lookback();
+        let lookback = self.model.schema().n_rows();
         for (row, values) in windows.chunks_exact(n_features).enumerate() {
             for (column, value) in values.iter().enumerate() {
                 if !is_usable(*value, self.model.scalers[column]) && self.missing[column] == Missing::Reject {
@@ -175,14 +285,21 @@ impl Session {
     fn run_slice<S: Sample>(&mut self, windows: &[S], out: &mut [f32]) -> Flags {
         let Self {
             model,
-            work,
+            work: Work::Stack(work),
             groups,
             row,
             ..
-        } = self;
+        } = self
+        else {
+            return Flags::NONE;
+        };
+        let OpenNet::Lstm(net) = &model.net else {
+            return Flags::NONE;
+        };
+        let net: &LstmNet = net;
         let (n_window, n_out) = (windows.len() * row.len() / out.len(), row.len());
         let n_batch = out.len() / n_out;
-        let (kernels, stride) = (model.kernels, model.net.x_stride);
+        let (kernels, stride) = (model.kernels, net.x_stride);
         let mut flags = Flags::NONE;
         for (window, x) in windows.chunks_exact(n_window).enumerate() {
             let to = &mut work.x[window * stride..];
@@ -191,16 +308,30 @@ impl Session {
                 flags.insert(Flags::IMPUTED);
             }
         }
-        model.net.run(kernels, work, n_batch, |window, z| {
+        net.run(kernels, work, n_batch, |window, z| {
             row.copy_from_slice(&z[..n_out]);
             let is_finite = row.iter().all(|v| v.is_finite());
-            finish(kernels, groups, row);
+            answer::finish(kernels, groups, row);
             if !is_finite {
                 flags.insert(Flags::OVERFLOW);
             }
             out[window * n_out..][..n_out].copy_from_slice(row);
         });
         flags
+    }
+}
+
+fn expect_input(expected: usize, found: usize) -> Result<(), RunError> {
+    match expected == found {
+        true => Ok(()),
+        false => Err(RunError::InputLength { expected, found }),
+    }
+}
+
+fn expect_output(expected: usize, found: usize) -> Result<(), RunError> {
+    match expected == found {
+        true => Ok(()),
+        false => Err(RunError::OutputLength { expected, found }),
     }
 }
 
@@ -214,21 +345,6 @@ fn impute(x: &mut [f32], stride: usize, n_features: usize) {
     for row in x.chunks_mut(stride) {
         for value in row.iter_mut().take(n_features).filter(|v| !v.is_finite()) {
             *value = 0.0;
-        }
-    }
-}
-
-/// Head values to outputs, group by group.
-fn finish(kernels: &Kernels, groups: &[(usize, OutputKind)], row: &mut [f32]) {
-    let mut rest = row;
-    for (n, kind) in groups {
-        let (own, others) = rest.split_at_mut(*n);
-        rest = others;
-        match kind {
-            OutputKind::Linear => {}
-            OutputKind::Sigmoid => kernels.sigmoid(own),
-            OutputKind::Softmax => kernels.softmax(own),
-            _ => {}
         }
     }
 }

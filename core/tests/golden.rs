@@ -139,6 +139,7 @@ impl Torch {
             outputs: config.outputs.clone(),
             target: None,
             arrival: Arrival::PreRolled,
+            normalizers: Vec::new(),
             golden_tolerance: golden_tolerance as f32,
             provenance: serde_json::Map::new(),
         }

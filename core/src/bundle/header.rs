@@ -23,8 +23,19 @@ pub const MAX_HEADER: u64 = 4 << 20;
 pub const MAX_TENSORS: usize = 4096;
 /// Largest number of dimensions of a tensor.
 pub const MAX_RANK: usize = 8;
-/// Tensors of this prefix are test data, not weights: aligned to their element only.
+/// Tensors of this prefix are test data.
 pub const GOLDEN_PREFIX: &str = "golden.";
+/// Tensors of this prefix are the trained values as training or an import had them, kept for export.
+pub const PLAIN_PREFIX: &str = "plain.";
+/// Tensors of this prefix are the contexts that an `xtrend` file brings along.
+pub const CONTEXTS_PREFIX: &str = "contexts.";
+
+/// Whether a tensor is read while answering: such a one starts on a cache line, any other at a multiple of its element.
+pub(super) fn is_weight(name: &str) -> bool {
+    ![GOLDEN_PREFIX, PLAIN_PREFIX, CONTEXTS_PREFIX]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
 
 /// Key of the schema document in `__metadata__`.
 pub(super) const DOCUMENT_KEY: &str = "tickfuse";
@@ -54,11 +65,7 @@ impl TensorInfo {
 
 /// Alignment in bytes that a tensor needs.
 pub(super) fn alignment(name: &str, dtype: Dtype) -> usize {
-    if name.starts_with(GOLDEN_PREFIX) {
-        dtype.size()
-    } else {
-        ALIGNMENT
-    }
+    if is_weight(name) { ALIGNMENT } else { dtype.size() }
 }
 
 /// A header whose text is right; the layout it describes is not checked yet.

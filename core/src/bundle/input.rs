@@ -29,7 +29,7 @@ pub struct Input {
     /// Statistics; a real without them is refused, unless `scaled_by` stands in.
     #[serde(default)]
     pub scaler: Option<Scaler>,
-    /// The output group whose target scaling also scales this column: the target's own past.
+    /// The normalizer that scales this column instead of a scaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled_by: Option<String>,
     /// What happens to a NaN or infinite value.
@@ -164,10 +164,10 @@ pub enum Derived {
     RelativeTime,
     /// `2 (E - lookback / 2) / lookback`.
     EncoderLength,
-    /// The centre of an output group's target scaling.
-    TargetCenter(String),
-    /// The scale of an output group's target scaling.
-    TargetScale(String),
+    /// The centre of a normalizer.
+    NormalizerCenter(String),
+    /// The scale of a normalizer.
+    NormalizerScale(String),
 }
 
 /// Affine scaling `z = (x - center) * (1 / scale)` in f64, rounded once to f32.

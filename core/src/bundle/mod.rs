@@ -12,6 +12,7 @@ mod header;
 mod input;
 mod json;
 mod net;
+mod normalizer;
 mod output;
 mod panels;
 mod schema;
@@ -21,14 +22,17 @@ mod write;
 
 pub use dtype::{Dtype, Element};
 pub use file::{Bundle, Golden, OpenOptions, TensorReader};
-pub use header::{GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorInfo};
+pub use header::{
+    CONTEXTS_PREFIX, GOLDEN_PREFIX, MAX_HEADER, MAX_RANK, MAX_TENSORS, PLAIN_PREFIX, TensorInfo,
+};
 pub use input::{Categories, Derived, Input, Missing, Role, Scaler};
 pub use net::{
     Activation, CategoricalBranch, ContextMode, DenseConfig, EmptyEncoder, LstmConfig, MaskRule, Net,
     QuantileTftConfig, SkipRule, TftConfig, TftRules, Variable, WeightHidden, XtrendConfig, XtrendForm,
     XtrendHead,
 };
-pub use output::{Output, OutputKind, TargetScale, TargetScaling, Transform};
+pub use normalizer::{Normalizer, NormalizerSource, Transform};
+pub use output::{Output, OutputKind};
 pub use panels::{
     n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
     unpack_dense, unpack_gates, unpair,

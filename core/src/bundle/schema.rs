@@ -5,6 +5,7 @@
 
 use super::input::{Derived, Input};
 use super::net::Net;
+use super::normalizer::Normalizer;
 use super::output::Output;
 use crate::error::OpenError;
 use alloc::format;
@@ -32,6 +33,9 @@ pub struct Schema {
     /// Time between two bars in ns, when the model was made for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bar_interval_ns: Option<i64>,
+    /// Normalizers that inputs and outputs refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub normalizers: Vec<Normalizer>,
     /// Output groups in the order of the head's columns.
     pub outputs: Vec<Output>,
     /// What the outputs are about.
@@ -180,25 +184,31 @@ impl Schema {
         }
         for input in &self.inputs {
             let derived = match &input.derived {
-                Some(Derived::TargetCenter(name) | Derived::TargetScale(name)) => Some(name),
+                Some(Derived::NormalizerCenter(name) | Derived::NormalizerScale(name)) => Some(name),
                 _ => input.scaled_by.as_ref(),
             };
-            let Some(name) = derived else { continue };
-            let group = self.outputs.iter().find(|o| o.name == *name);
-            if group.is_none_or(|o| o.target_scaling.is_none()) {
-                return Err(schema(format!(
-                    "inputs.{}: no output `{name}` with a target_scaling",
-                    input.name
-                )));
-            }
+            self.check_normalizer(&format!("inputs.{}", input.name), derived)?;
         }
-        Ok(())
+        unique("normalizers", self.normalizers.iter().map(|n| &n.name))?;
+        self.normalizers.iter().try_for_each(|n| n.validate(&self.inputs))
     }
 
     fn validate_outputs(&self) -> Result<(), OpenError> {
         in_range("outputs", self.outputs.len(), MAX_WIDTH)?;
         unique("outputs", self.outputs.iter().map(|o| &o.name))?;
-        self.outputs.iter().try_for_each(|o| o.validate(&self.inputs))
+        self.outputs.iter().try_for_each(|o| {
+            self.check_normalizer(&format!("outputs.{}", o.name), o.normalizer.as_ref())?;
+            o.validate()
+        })
+    }
+
+    fn check_normalizer(&self, what: &str, name: Option<&String>) -> Result<(), OpenError> {
+        match name {
+            Some(name) if !self.normalizers.iter().any(|n| n.name == *name) => {
+                Err(schema(format!("{what}: no normalizer `{name}`")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::dtype::{Dtype, Element};
 use super::file::{Bundle, OpenOptions};
 use super::hash;
-use super::header::{self, DOCUMENT_KEY, GOLDEN_PREFIX};
+use super::header::{self, DOCUMENT_KEY};
 use super::schema::Schema;
 use super::storage::ALIGNMENT;
 use crate::error::{OpenError, WriteError};
@@ -32,8 +32,8 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    fn is_golden(&self) -> bool {
-        self.name.starts_with(GOLDEN_PREFIX)
+    fn is_weight(&self) -> bool {
+        header::is_weight(self.name)
     }
 
     /// Weights are not padded here: whoever packs panels makes them whole cache lines.
@@ -47,7 +47,7 @@ impl<'a> Tensor<'a> {
                 found,
             });
         }
-        if !self.is_golden() && !self.bytes.len().is_multiple_of(ALIGNMENT) {
+        if self.is_weight() && !self.bytes.len().is_multiple_of(ALIGNMENT) {
             return Err(WriteError::NotWholeLines {
                 tensor: self.name.to_string(),
                 found,
@@ -57,7 +57,7 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// The bytes of a model file: weights in the given order, then golden tensors. Equal arguments give equal bytes.
+/// The bytes of a model file: weights in the given order, then the other tensors. Equal arguments give equal bytes.
 ///
 /// # Errors
 /// [`WriteError`] if a tensor contradicts its own shape or is not a multiple of 64 bytes, or if the reader refuses
@@ -67,8 +67,8 @@ pub fn write(schema: &Schema, tensors: &[Tensor<'_>]) -> Result<Vec<u8>, WriteEr
         tensor.check()?;
     }
     let document = schema.to_json()?;
-    let weights = tensors.iter().filter(|t| !t.is_golden());
-    let ordered: Vec<&Tensor<'_>> = weights.chain(tensors.iter().filter(|t| t.is_golden())).collect();
+    let (weights, data): (Vec<&Tensor<'_>>, Vec<_>) = tensors.iter().partition(|t| t.is_weight());
+    let ordered: Vec<&Tensor<'_>> = weights.into_iter().chain(data).collect();
     let mut file = header_bytes(&document, &ordered)?;
     for tensor in ordered {
         file.extend_from_slice(tensor.bytes);

@@ -155,6 +155,8 @@ fn recur(
     let mut sequence = vec![Lane::ZERO; steps * n_batch * blocks];
     let [c, h, operand] = &mut lanes;
     let state = Recurrence {
+        raw: false,
+        reverse: false,
         gates: &gates,
         c,
         h,

@@ -25,8 +25,12 @@ pub(crate) struct Recurrence<'a> {
     pub(crate) c: &'a mut [Lane],
     /// `[n_batch, blocks, 16]`: output state in f32, updated.
     pub(crate) h: &'a mut [Lane],
-    /// `[steps, n_batch, blocks, 16]`: outputs of every step as the next layer reads them; empty if nobody does.
+    /// `[steps, n_batch, blocks, 16]`: outputs of every step; empty if nobody reads them.
     pub(crate) sequence: &'a mut [Lane],
+    /// Whether the sequence holds outputs in f32, instead of as the next layer's product reads them.
+    pub(crate) raw: bool,
+    /// Whether time runs backwards, from the last step to the first.
+    pub(crate) reverse: bool,
     /// `[n_batch, blocks, 16]`: scratch for the output state as the product reads it.
     pub(crate) operand: &'a mut [Lane],
     /// Windows.
@@ -44,17 +48,27 @@ where
         c,
         h,
         sequence,
+        raw,
+        reverse,
         operand,
         n_batch,
     } = state;
     let lanes_per_step = h.len();
+    let n_steps = gates.len() / lanes_per_step;
     let keep = !sequence.is_empty();
     encode(isa, size_of::<W::X>() > 4, h, operand);
-    for (t, gates) in gates.chunks_exact(lanes_per_step).enumerate() {
+    for step_index in 0..n_steps {
+        let t = if reverse {
+            n_steps - 1 - step_index
+        } else {
+            step_index
+        };
+        let gates = &gates[t * lanes_per_step..][..lanes_per_step];
         step::<I, W>(isa, weights, n_k, gates, operand, c, h, n_batch);
         encode(isa, size_of::<W::X>() > 4, h, operand);
         if keep {
-            sequence[t * lanes_per_step..][..lanes_per_step].copy_from_slice(operand);
+            let from = if raw { &*h } else { &*operand };
+            sequence[t * lanes_per_step..][..lanes_per_step].copy_from_slice(from);
         }
     }
 }

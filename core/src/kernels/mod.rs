@@ -6,13 +6,21 @@
 mod activation;
 #[cfg(all(test, feature = "std"))]
 mod agreement;
+mod attend;
 mod dense;
 mod gates;
+mod linear;
 mod lstm;
+mod norm;
 mod panel;
 mod rows;
+mod select;
 mod table;
 
+pub(crate) use attend::Keys;
+pub(crate) use linear::LINEAR_ROWS;
 pub(crate) use lstm::{MAX_BATCH, Recurrence};
+pub(crate) use norm::{Gated, NormWeights};
 pub use rows::Affine;
+pub(crate) use select::{Column, ScalarAffine};
 pub use table::Kernels;

@@ -1,7 +1,8 @@
 //! One table of functions per level; holding a table proves that the CPU runs its level.
 
 use super::gates::Rows;
-use super::{Affine, Recurrence, activation, dense, gates, lstm, rows};
+use super::{Affine, Column, Gated, Keys, NormWeights, Recurrence, ScalarAffine};
+use super::{activation, attend, dense, gates, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Lane, Level, PairLane, Portable};
@@ -94,6 +95,47 @@ kernels! {
     /// The same with bf16 weights `[panels, n_k / 2, 16, 2]`; x of even length, activations as they are.
     pub(crate) fn dense_bf16(isa, weights: &[PairLane], bias: &[Lane], x: &[f32], out: &mut [Lane]) {
         dense::dense(crate::simd::Isa::exact(isa), weights, bias, pairs(x), out);
+    }
+    /// `out [n, panels, 16] = bias + W x [n, stride]`, f32 weights `[panels, n_k, 16]`.
+    pub(crate) fn linear_f32(isa, weights: &[Lane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
+        linear::linear(isa, weights, bias, Rows { x, stride, n_k }, out);
+    }
+    /// The same with bf16 weights `[panels, n_k / 2, 16, 2]`; even stride, activations as they are.
+    pub(crate) fn linear_bf16(isa, weights: &[PairLane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
+        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
+        linear::linear(crate::simd::Isa::exact(isa), weights, bias, rows, out);
+    }
+    /// Layer norm of rows in place.
+    pub(crate) fn norm_rows(isa, norm: NormWeights<'_>, x: &mut [Lane]) {
+        norm::norm_rows(isa, norm, x);
+    }
+    /// `out = LN(value * sigmoid(gate) + out)`.
+    pub(crate) fn gate_norm_rows(isa, norm: NormWeights<'_>, gated: Gated<'_>, out: &mut [Lane]) {
+        norm::gate_norm_rows(isa, norm, gated, out);
+    }
+    /// `out = LN(out + x)`.
+    pub(crate) fn add_norm_rows(isa, norm: NormWeights<'_>, x: &[Lane], out: &mut [Lane]) {
+        norm::add_norm_rows(isa, norm, x, out);
+    }
+    /// `out [n, lanes] = elu(slope x + offset)` of one scalar per row.
+    pub(crate) fn expand(isa, x: Column<'_>, line: ScalarAffine<'_>, out: &mut [Lane]) {
+        select::expand(isa, x, line, out);
+    }
+    /// `out [n, lanes] = slope x + offset` of one scalar per row.
+    pub(crate) fn line(isa, x: Column<'_>, line: ScalarAffine<'_>, out: &mut [Lane]) {
+        select::line(isa, x, line, out);
+    }
+    /// `sum [n, lanes] += weight[row] y [n, lanes]`.
+    pub(crate) fn add_weighted(isa, weight: Column<'_>, y: &[Lane], lanes: usize, sum: &mut [Lane]) {
+        select::add_weighted(isa, weight, y, lanes, sum);
+    }
+    /// `sum += y`.
+    pub(crate) fn add_lanes(isa, y: &[Lane], sum: &mut [Lane]) {
+        select::add_lanes(isa, y, sum);
+    }
+    /// Attention of one query: `weights [heads, n]` and `sums [heads, value lanes]` for `u [heads, lanes]`.
+    pub(crate) fn attend(isa, u: &[Lane], rows: Keys<'_>, weights: &mut [f32], sums: &mut [Lane]) {
+        attend::attend(isa, u, rows, weights, sums);
     }
     /// `out [n, stride] = (x [n, F] - center) * recip` in f64, rounded once; whether all of it is finite.
     pub(crate) fn scale_f32(isa, x: &[f32], scalers: &[Affine], out: &mut [f32], stride: usize) -> bool {

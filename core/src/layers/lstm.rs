@@ -21,13 +21,24 @@ pub(crate) struct LstmLayer {
     pub(crate) stacked: bool,
 }
 
+/// Direction of time, and what a sequence is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Forwards; the sequence is what the next LSTM layer of the stack multiplies (maybe rounded to bf16).
+    Stacked,
+    /// Forwards; the sequence is in f32.
+    Forward,
+    /// Backwards; the sequence is in f32, in the order of time.
+    Backward,
+}
+
 /// Buffers of one layer's pass over `steps * n_batch` rows.
 pub(crate) struct LstmScratch<'a> {
     /// `[steps, n_batch, blocks, 4, 16]`.
     pub(crate) gates: &'a mut [[Lane; 4]],
-    /// `[n_batch, blocks, 16]`, zeroed here.
+    /// `[n_batch, blocks, 16]`: cell state before and after.
     pub(crate) c: &'a mut [Lane],
-    /// The same; the last step's outputs afterwards.
+    /// The same of the outputs.
     pub(crate) h: &'a mut [Lane],
     /// The same.
     pub(crate) operand: &'a mut [Lane],
@@ -52,22 +63,23 @@ impl LstmLayer {
         }
     }
 
-    /// Runs all steps from a zero state. `sequence` takes every step's output for the next layer, or is empty.
+    /// Runs all steps from the state in `scratch`. `sequence` takes every step's output as `order` says, or is empty.
     pub(crate) fn recur(
         &self,
         kernels: &Kernels,
         scratch: LstmScratch<'_>,
         sequence: &mut [Lane],
+        order: Order,
         n_batch: usize,
     ) {
         let LstmScratch { gates, c, h, operand } = scratch;
-        c.fill(Lane::ZERO);
-        h.fill(Lane::ZERO);
         let state = Recurrence {
             gates,
             c,
             h,
             sequence,
+            raw: order != Order::Stacked,
+            reverse: order == Order::Backward,
             operand,
             n_batch,
         };

@@ -5,13 +5,14 @@
 
 use super::packed::PackedTensor;
 use super::shapes::tensor_shapes;
+use super::store::lines;
 use crate::bundle::{
     Bundle, LstmConfig, Precision, Schema, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
     pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
 };
 use crate::error::OpenError;
 use crate::kernels::{Kernels, MAX_BATCH};
-use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratch};
+use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratch, Order};
 use crate::plain::{PlainTensor, PlainTensors};
 use crate::simd::{LANES, Lane, PairLane};
 use alloc::format;
@@ -109,7 +110,9 @@ impl LstmNet {
             } else {
                 &mut work.sequence[..rows * blocks]
             };
-            layer.recur(kernels, scratch, sequence, n_batch);
+            scratch.c.fill(Lane::ZERO);
+            scratch.h.fill(Lane::ZERO);
+            layer.recur(kernels, scratch, sequence, Order::Stacked, n_batch);
         }
         let blocks = self.layers.last().map_or(0, LstmLayer::n_blocks);
         for (window, h) in work.h[..n_batch * blocks].chunks_exact(blocks).enumerate() {
@@ -187,15 +190,6 @@ fn open_dense(
         bias,
         n_in,
         activation: layer.activation,
-    })
-}
-
-/// Numbers as whole cache lines, which the format's alignment and padding make them.
-fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View<L>, OpenError> {
-    view.cast().ok_or_else(|| OpenError::Misaligned {
-        tensor: tensor.to_string(),
-        expected: align_of::<L>() as u64,
-        offset: view.as_ptr().addr() as u64,
     })
 }
 

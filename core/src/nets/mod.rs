@@ -1,18 +1,27 @@
 //! Network families: which layers, in which order, on which data. Nothing numeric.
 
+mod fold;
 mod lstm;
 mod packed;
+mod parts;
 mod shapes;
+mod store;
+mod tft;
 
-use crate::bundle::{self, Bundle, Net, Schema, Tensor};
+use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
 use crate::error::{OpenError, WriteError};
-use crate::plain::PlainTensors;
-use alloc::string::ToString;
+use crate::kernels::Kernels;
+use crate::layers::Rows;
+use crate::plain::{PlainTensor, PlainTensors};
+use crate::simd::Lane;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
 pub use packed::{PackedTensor, check_plain};
-pub use shapes::{CONTEXTS_PREFIX, n_parameters, tensor_shapes};
+pub use shapes::{n_parameters, tensor_shapes};
+pub(crate) use tft::{TftNet, TftWork};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///
@@ -22,6 +31,7 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
     check_plain(schema, plain)?;
     match &schema.net {
         Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
+        Net::Tft(config) => Ok(with_plain(tft::pack(schema, config, plain), plain)),
         _ => Err(not_yet()),
     }
 }
@@ -33,12 +43,96 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
 pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
     match &bundle.schema().net {
         Net::Lstm(config) => lstm::unpack(bundle, config),
-        _ => Err(not_yet()),
+        _ => kept_plain(bundle),
     }
 }
 
-pub(crate) fn not_yet() -> OpenError {
+/// Folded tensors with the plain ones behind them.
+fn with_plain(mut packed: Vec<PackedTensor>, plain: &PlainTensors) -> Vec<PackedTensor> {
+    for (name, tensor) in plain {
+        packed.push(PackedTensor::f32(plain_name(name), &tensor.shape, &tensor.data));
+    }
+    packed
+}
+
+/// Under which name a file keeps a plain tensor.
+fn plain_name(name: &str) -> String {
+    if name.starts_with(CONTEXTS_PREFIX) {
+        return name.to_string();
+    }
+    format!("{PLAIN_PREFIX}{name}")
+}
+
+/// Marks the plain tensors as known, each with its shape.
+fn open_plain(from: &mut store::Opener<'_>, schema: &Schema) -> Result<(), OpenError> {
+    for (name, shape) in tensor_shapes(schema) {
+        from.data(&plain_name(&name), &shape)?;
+    }
+    Ok(())
+}
+
+fn kept_plain(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
+    let take = |(name, shape): (String, Vec<usize>)| {
+        let data = bundle.tensor::<f32>(&plain_name(&name), &shape)?.to_vec();
+        Ok((name, PlainTensor { shape, data }))
+    };
+    tensor_shapes(bundle.schema()).into_iter().map(take).collect()
+}
+
+fn not_yet() -> OpenError {
     OpenError::Schema("net.family: expected `lstm`, the one this build runs".to_string())
+}
+
+/// An opened net.
+pub(crate) enum OpenNet {
+    /// Runs several windows side by side.
+    Lstm(LstmNet),
+    /// Runs one window after the other.
+    Rows(RowsNet),
+}
+
+/// A net that reads the rows of one window.
+pub(crate) enum RowsNet {
+    Tft(TftNet),
+}
+
+/// Buffers of a [`RowsNet`].
+pub(crate) enum RowsWork {
+    Tft(TftWork),
+}
+
+impl OpenNet {
+    /// Takes the net's tensors out of the bundle, all of them and no others.
+    pub(crate) fn open(bundle: &Bundle, _kernels: &Kernels) -> Result<Self, OpenError> {
+        Ok(match &bundle.schema().net {
+            Net::Lstm(config) => Self::Lstm(LstmNet::open(bundle, config)?),
+            Net::Tft(config) => Self::Rows(RowsNet::Tft(TftNet::open(bundle, config)?)),
+            _ => return Err(not_yet()),
+        })
+    }
+}
+
+impl RowsNet {
+    /// Buffers for one window.
+    pub(crate) fn work(&self) -> RowsWork {
+        match self {
+            Self::Tft(net) => RowsWork::Tft(net.work()),
+        }
+    }
+
+    /// One window to head values `[answers, output lanes]`.
+    pub(crate) fn run<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut RowsWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) -> &'w [Lane] {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.run(kernels, work, rows, n_encoder, n_decoder),
+        }
+    }
 }
 
 /// The bytes of a model file from a schema, plain tensors, golden windows `input [n, n_rows, n_features]` (raw) and

@@ -4,8 +4,8 @@
 //! without their aliases, `quantile_tft` and the shared form of `xtrend` those of their source systems.
 
 use crate::bundle::{
-    CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig, Variable,
-    WeightHidden, XtrendConfig, XtrendForm, XtrendHead,
+    CONTEXTS_PREFIX, CategoricalBranch, LstmConfig, Net, QuantileTftConfig, Schema, SkipRule, TftConfig,
+    Variable, WeightHidden, XtrendConfig, XtrendForm, XtrendHead,
 };
 use alloc::format;
 use alloc::string::String;
@@ -23,9 +23,6 @@ pub fn tensor_shapes(schema: &Schema) -> Vec<(String, Vec<usize>)> {
         Net::Xtrend(config) => xtrend(config, reals),
     }
 }
-
-/// Prefix of the tensors that are data and not trained: the contexts that an `xtrend` file brings along.
-pub const CONTEXTS_PREFIX: &str = "contexts.";
 
 /// Number of trained values.
 #[must_use]
@@ -397,18 +394,20 @@ impl Shapes {
         self.add("entity_embedding.weight".into(), &[config.n_entities, d]);
         let encoders = [("key_encoder", 0), ("value_encoder", 1), ("query_encoder", 0)];
         for (name, extra) in encoders {
-            self.ffn_selection(name, n_features + extra, d);
-            self.temporal_block(name, d);
+            let entity = !(config.zero_shot && name == "query_encoder");
+            self.ffn_selection(name, n_features + extra, d, entity);
+            self.temporal_block(name, d, entity);
         }
+        let entity = !config.zero_shot;
         self.attention("self_attention", d);
         self.ffn("self_ffn", [d, d, d], false);
         self.attention("cross_attention", d);
         self.ffn("cross_ffn", [d, d, d], false);
         self.norm("cross_norm", d);
-        self.ffn_selection("decoder", n_features, d);
-        self.ffn("decoder.fuse", [2 * d, d, d], true);
+        self.ffn_selection("decoder", n_features, d, entity);
+        self.ffn("decoder.fuse", [2 * d, d, d], entity);
         self.norm("decoder.fuse_norm", d);
-        self.temporal_block("decoder", d);
+        self.temporal_block("decoder", d, entity);
         let (n_head, n_ptp) = match config.head {
             XtrendHead::Position => (1, 0),
             XtrendHead::Gaussian => (2, 2),
@@ -428,19 +427,25 @@ impl Shapes {
         self.linear(&format!("{name}.linear3"), n_hidden, n_out);
     }
 
-    fn ffn_selection(&mut self, name: &str, n_features: usize, d: usize) {
-        self.ffn(&format!("{name}.vsn.weights"), [n_features, d, n_features], true);
+    fn ffn_selection(&mut self, name: &str, n_features: usize, d: usize, entity: bool) {
+        self.ffn(
+            &format!("{name}.vsn.weights"),
+            [n_features, d, n_features],
+            entity,
+        );
         for j in 0..n_features {
             self.ffn(&format!("{name}.vsn.variables.{j}"), [1, d, d], false);
         }
     }
 
-    fn temporal_block(&mut self, name: &str, d: usize) {
-        self.ffn(&format!("{name}.h0"), [d, d, d], false);
-        self.ffn(&format!("{name}.c0"), [d, d, d], false);
+    fn temporal_block(&mut self, name: &str, d: usize, entity: bool) {
+        if entity {
+            self.ffn(&format!("{name}.h0"), [d, d, d], false);
+            self.ffn(&format!("{name}.c0"), [d, d, d], false);
+        }
         self.stack(&format!("{name}.lstm"), d, d, 1);
         self.norm(&format!("{name}.norm1"), d);
-        self.ffn(&format!("{name}.ffn"), [d, d, d], true);
+        self.ffn(&format!("{name}.ffn"), [d, d, d], entity);
         self.norm(&format!("{name}.norm2"), d);
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn schema(shape: Shape) -> Schema {
         )],
         target: None,
         arrival: Arrival::PreRolled,
+        normalizers: Vec::new(),
         golden_tolerance: 0.05,
         provenance: serde_json::Map::new(),
     }

@@ -259,6 +259,7 @@ impl Experiment {
                 label: format!("close[t+{horizon}] > close[t]"),
             }),
             arrival: Arrival::PreRolled,
+            normalizers: Vec::new(),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }

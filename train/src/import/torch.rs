@@ -252,6 +252,7 @@ fn schema(config: &TorchConfig, head: Vec<DenseConfig>, precision: Precision) ->
         outputs: config.outputs.clone(),
         target: config.target.clone(),
         arrival: Arrival::PreRolled,
+        normalizers: Vec::new(),
         golden_tolerance: 1.0,
         provenance: serde_json::Map::from_iter([("imported_from".into(), "torch".into())]),
     }

@@ -1,0 +1,89 @@
+//! Head values to outputs in their units, group by group.
+
+use crate::bundle::{OutputKind, Schema};
+use crate::intake::{Intake, IntakeWork};
+use crate::kernels::Kernels;
+use crate::normalize::{inverse, softplus};
+use alloc::vec::Vec;
+
+/// Smallest deviation of [`OutputKind::GaussianSoftplus`].
+const SIGMA_FLOOR: f64 = 1e-6;
+
+/// What one group of columns becomes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Group {
+    n: usize,
+    kind: OutputKind,
+    normalizer: Option<usize>,
+}
+
+/// The groups of a schema in order.
+pub(crate) fn groups(schema: &Schema) -> Vec<Group> {
+    let group = |o: &crate::bundle::Output| Group {
+        n: o.labels.len(),
+        kind: o.kind,
+        normalizer: o
+            .normalizer
+            .as_ref()
+            .and_then(|name| schema.normalizers.iter().position(|n| n.name == *name)),
+    };
+    schema.outputs.iter().map(group).collect()
+}
+
+/// One step's head values in place.
+pub(crate) fn finish(kernels: &Kernels, groups: &[Group], row: &mut [f32]) {
+    let mut rest = row;
+    for group in groups {
+        let (own, others) = rest.split_at_mut(group.n);
+        rest = others;
+        match group.kind {
+            OutputKind::Linear | OutputKind::Quantiles => {}
+            OutputKind::Sigmoid => kernels.sigmoid(own),
+            OutputKind::Softmax => kernels.softmax(own),
+            OutputKind::Tanh => kernels.tanh(own),
+            OutputKind::SortedQuantiles => own.sort_unstable_by(f32::total_cmp),
+            OutputKind::CumulativeQuantiles => cumulate(own),
+            OutputKind::GaussianLogSigma => kernels.exp(&mut own[1..]),
+            OutputKind::GaussianSoftplus => own[1] = (softplus(f64::from(own[1])) + SIGMA_FLOOR) as f32,
+        }
+    }
+}
+
+/// Steps outward from the middle column become quantiles.
+fn cumulate(row: &mut [f32]) {
+    let middle = row.len() / 2;
+    let step = |z: f32| softplus(f64::from(z)) as f32;
+    for i in middle + 1..row.len() {
+        row[i] = row[i - 1] + step(row[i]);
+    }
+    for i in (0..middle).rev() {
+        row[i] = row[i + 1] - step(row[i]);
+    }
+}
+
+/// Undoes the normalizers of the groups that have one.
+pub(crate) fn rescale(intake: &Intake, work: &IntakeWork, groups: &[Group], row: &mut [f32]) {
+    let mut rest = row;
+    for group in groups {
+        let (own, others) = rest.split_at_mut(group.n);
+        rest = others;
+        let Some(place) = group.normalizer else { continue };
+        let (transform, by) = (intake.scalings[place].transform, work.targets[place]);
+        for value in own {
+            *value = inverse(transform, f64::from(*value) * by.scale + by.center) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cumulative_quantiles_never_cross_and_keep_the_middle() {
+        let mut row = [-3.0, 0.5, 0.25, -9.0, 2.0];
+        cumulate(&mut row);
+        assert!(row.is_sorted(), "{row:?}");
+        assert_eq!(row[2], 0.25);
+    }
+}

@@ -1,0 +1,333 @@
+//! From the raw values of a window to what a net reads: scaled reals and category codes, row by row.
+//!
+//! Used by every family but `lstm`, whose inputs are all observed reals and go through one kernel. Static columns are
+//! read in row 0, observed ones in encoder rows alone; derived columns follow from the window.
+
+use crate::bundle::{Derived, Input, Missing, Role, Schema};
+use crate::error::RunError;
+use crate::flags::Flags;
+use crate::layers::Rows;
+use crate::normalize::{CenterScale, Scaling};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// How a window becomes a net's rows.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    columns: Vec<Column>,
+    /// The schema's normalizers.
+    pub(crate) scalings: Vec<Scaling>,
+    n_features: usize,
+    n_reals: usize,
+    n_codes: usize,
+    lookback: usize,
+    n_ahead: usize,
+}
+
+#[derive(Debug)]
+struct Column {
+    role: Role,
+    missing: Missing,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Code {
+        place: usize,
+        n: usize,
+        unknown: Option<usize>,
+    },
+    Real {
+        place: usize,
+        scale: Scale,
+    },
+    Derived {
+        place: usize,
+        scale: CenterScale,
+        what: What,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Scale {
+    Affine {
+        center: f64,
+        recip: f64,
+    },
+    /// By the normalizer of this place.
+    Normalizer(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    RelativeTime,
+    EncoderLength,
+    Center(usize),
+    Scale(usize),
+}
+
+/// The rows of one window.
+#[derive(Debug)]
+pub(crate) struct IntakeWork {
+    reals: Vec<f32>,
+    codes: Vec<u32>,
+    /// Per normalizer, of the last window.
+    pub(crate) targets: Vec<CenterScale>,
+}
+
+/// A window of raw values: columns of the schema, oldest row first.
+#[derive(Clone, Copy)]
+pub(crate) struct RawWindow<'a, S> {
+    pub(crate) values: &'a [S],
+    pub(crate) n_encoder: usize,
+    pub(crate) n_decoder: usize,
+    /// Its place in a batch, for errors.
+    pub(crate) index: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(schema: &Schema) -> Self {
+        let scalings = Scaling::of(schema);
+        let named = |name: &str| {
+            schema
+                .normalizers
+                .iter()
+                .position(|n| n.name == name)
+                .unwrap_or(0)
+        };
+        let (mut n_reals, mut n_codes) = (0, 0);
+        let mut column = |input: &Input| {
+            let next = if input.categories.is_some() {
+                &mut n_codes
+            } else {
+                &mut n_reals
+            };
+            *next += 1;
+            Column {
+                role: input.role,
+                missing: input.missing,
+                kind: kind(input, *next - 1, &named),
+            }
+        };
+        let columns = schema.inputs.iter().map(&mut column).collect();
+        Self {
+            columns,
+            n_features: schema.n_features(),
+            n_reals,
+            n_codes,
+            lookback: schema.lookback(),
+            n_ahead: schema.net.n_ahead(),
+            scalings,
+        }
+    }
+
+    /// Columns of a row of reals, even.
+    fn stride(&self) -> usize {
+        self.n_reals.next_multiple_of(2).max(2)
+    }
+
+    /// Buffers for one window.
+    pub(crate) fn work(&self) -> IntakeWork {
+        let rows = self.lookback + self.n_ahead;
+        let unit = CenterScale {
+            center: 0.0,
+            scale: 1.0,
+        };
+        IntakeWork {
+            reals: vec![0.0; rows * self.stride()],
+            codes: vec![0; rows * self.n_codes],
+            targets: vec![unit; self.scalings.len()],
+        }
+    }
+
+    /// The rows of the last window.
+    pub(crate) fn rows<'w>(&self, work: &'w IntakeWork) -> Rows<'w> {
+        Rows {
+            reals: &work.reals,
+            stride: self.stride(),
+            codes: &work.codes,
+            n_codes: self.n_codes,
+        }
+    }
+
+    /// Reads a window of as many rows as it says.
+    ///
+    /// # Errors
+    /// [`RunError::NonFinite`], [`RunError::Category`], [`RunError::EncoderLength`].
+    pub(crate) fn read<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        work: &mut IntakeWork,
+    ) -> Result<Flags, RunError> {
+        let mut flags = Flags::NONE;
+        self.read_codes(window, work, &mut flags)?;
+        self.read_targets(window, work)?;
+        for (at, column) in self.columns.iter().enumerate() {
+            self.read_reals(window, work, at, column, &mut flags)?;
+        }
+        Ok(flags)
+    }
+
+    /// Rows in which a column of this role is read.
+    fn rows_of(&self, role: Role, n_encoder: usize, n_decoder: usize) -> usize {
+        match role {
+            Role::Static => 1,
+            Role::Observed => n_encoder,
+            Role::Known => n_encoder + n_decoder,
+        }
+    }
+
+    fn read_codes<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        work: &mut IntakeWork,
+        flags: &mut Flags,
+    ) -> Result<(), RunError> {
+        work.codes.fill(0);
+        for (at, column) in self.columns.iter().enumerate() {
+            let Kind::Code { place, n, unknown } = column.kind else {
+                continue;
+            };
+            for row in 0..self.rows_of(column.role, window.n_encoder, window.n_decoder) {
+                let value: f64 = window.values[row * self.n_features + at].into();
+                let listed = value >= 0.0 && value < n as f64 && value == libm::trunc(value);
+                let code = match (listed, unknown) {
+                    (true, _) => value as u32,
+                    (false, Some(code)) => {
+                        flags.insert(Flags::UNKNOWN_CATEGORY);
+                        code as u32
+                    }
+                    (false, None) => {
+                        return Err(RunError::Category {
+                            window: window.index,
+                            row,
+                            column: at,
+                            n_categories: n,
+                        });
+                    }
+                };
+                work.codes[row * self.n_codes + place] = code;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_targets<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        work: &mut IntakeWork,
+    ) -> Result<(), RunError> {
+        for (scaling, target) in self.scalings.iter().zip(&mut work.targets) {
+            if window.n_encoder < scaling.min_encoder() {
+                return Err(RunError::EncoderLength {
+                    expected: scaling.min_encoder(),
+                    limit: self.lookback,
+                    found: window.n_encoder,
+                });
+            }
+            let raw = |row: usize, column: usize| window.values[row * self.n_features + column].into();
+            *target = scaling.of_window(&work.codes, window.n_encoder, raw);
+        }
+        Ok(())
+    }
+
+    fn read_reals<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        work: &mut IntakeWork,
+        at: usize,
+        column: &Column,
+        flags: &mut Flags,
+    ) -> Result<(), RunError> {
+        let n_rows = window.n_encoder + window.n_decoder;
+        let stride = self.stride();
+        match column.kind {
+            Kind::Code { .. } => {}
+            Kind::Derived { place, scale, what } => {
+                for row in 0..n_rows {
+                    let value = self.derive(what, row, window.n_encoder, &work.targets);
+                    work.reals[row * stride + place] = ((value - scale.center) / scale.scale) as f32;
+                }
+            }
+            Kind::Real { place, scale } => {
+                let read = self
+                    .rows_of(column.role, window.n_encoder, window.n_decoder)
+                    .min(n_rows);
+                for row in 0..n_rows {
+                    let to = &mut work.reals[row * stride + place];
+                    if row >= read {
+                        *to = 0.0;
+                        continue;
+                    }
+                    let raw: f64 = window.values[row * self.n_features + at].into();
+                    *to = self.scaled(raw, scale, &work.targets);
+                    if to.is_finite() {
+                        continue;
+                    }
+                    if column.missing == Missing::Reject {
+                        return Err(RunError::NonFinite {
+                            window: window.index,
+                            row,
+                            column: at,
+                        });
+                    }
+                    *to = 0.0;
+                    flags.insert(Flags::IMPUTED);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
+        match scale {
+            Scale::Affine { center, recip } => ((raw - center) * recip) as f32,
+            Scale::Normalizer(place) => self.scalings[place].scaled(raw, targets[place]),
+        }
+    }
+
+    fn derive(&self, what: What, row: usize, n_encoder: usize, targets: &[CenterScale]) -> f64 {
+        let (longest, n) = (self.lookback as f64, n_encoder as f64);
+        match what {
+            What::RelativeTime => (row as f64 - n) / longest,
+            What::EncoderLength => 2.0 * (n - 0.5 * longest) / longest,
+            What::Center(place) => targets[place].center,
+            What::Scale(place) => targets[place].scale,
+        }
+    }
+}
+
+fn kind(input: &Input, place: usize, named: &impl Fn(&str) -> usize) -> Kind {
+    if let Some(categories) = &input.categories {
+        return Kind::Code {
+            place,
+            n: categories.n_codes(),
+            unknown: categories.unknown,
+        };
+    }
+    let scaler = input.scaler.unwrap_or(crate::bundle::Scaler::IDENTITY);
+    let Some(derived) = &input.derived else {
+        let scale = match &input.scaled_by {
+            Some(name) => Scale::Normalizer(named(name)),
+            None => Scale::Affine {
+                center: scaler.center,
+                recip: scaler.scale.recip(),
+            },
+        };
+        return Kind::Real { place, scale };
+    };
+    Kind::Derived {
+        place,
+        scale: CenterScale {
+            center: scaler.center,
+            scale: scaler.scale,
+        },
+        what: match derived {
+            Derived::RelativeTime => What::RelativeTime,
+            Derived::EncoderLength => What::EncoderLength,
+            Derived::NormalizerCenter(name) => What::Center(named(name)),
+            Derived::NormalizerScale(name) => What::Scale(named(name)),
+        },
+    }
+}

@@ -1,0 +1,231 @@
+//! Layers into a model file and out of it: names, shapes and panels, one function each way per kind of tensor.
+
+use super::fold::Mat;
+use super::packed::PackedTensor;
+use crate::bundle::{
+    Bundle, Precision, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16, pack_gate_bias, pack_gates,
+    pack_gates_bf16,
+};
+use crate::error::OpenError;
+use crate::layers::{DenseWeights, GateWeights, Linear, LstmLayer, Norm};
+use crate::simd::{LANES, Lane};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use bytemuck::Pod;
+use half::bf16;
+
+/// Numbers as whole cache lines, which the format's alignment and padding make them.
+pub(super) fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View<L>, OpenError> {
+    view.cast().ok_or_else(|| OpenError::Misaligned {
+        tensor: tensor.to_string(),
+        expected: align_of::<L>() as u64,
+        offset: view.as_ptr().addr() as u64,
+    })
+}
+
+/// Takes layers out of a bundle.
+pub(super) struct Opener<'a> {
+    from: TensorReader<'a>,
+    precision: Precision,
+}
+
+impl<'a> Opener<'a> {
+    pub(super) fn new(bundle: &'a Bundle) -> Self {
+        Self {
+            from: bundle.reader(),
+            precision: bundle.schema().precision,
+        }
+    }
+
+    /// A tensor of f32 that no layer reads, such as a plain one.
+    pub(super) fn data(&mut self, name: &str, shape: &[usize]) -> Result<View<f32>, OpenError> {
+        self.from.tensor(name, shape)
+    }
+
+    /// `rows` rows of `width` numbers in whole lanes.
+    pub(super) fn rows(&mut self, name: &str, rows: usize, width: usize) -> Result<View<Lane>, OpenError> {
+        let shape = [rows, n_blocks(width), LANES];
+        lines(&self.from.tensor::<f32>(name, &shape)?, name)
+    }
+
+    /// `{name}.weight` and `{name}.bias` of `n_out` outputs, which are whole lanes where the layer has parts.
+    pub(super) fn linear(&mut self, name: &str, n_in: usize, n_out: usize) -> Result<Linear, OpenError> {
+        let (weight, panels) = (format!("{name}.weight"), n_blocks(n_out));
+        let weights = match self.precision {
+            Precision::F32 => {
+                let view = self.from.tensor::<f32>(&weight, &[panels, n_in, LANES])?;
+                DenseWeights::F32(lines(&view, &weight)?)
+            }
+            Precision::Bf16 => {
+                let shape = [panels, n_in.div_ceil(2), LANES, 2];
+                DenseWeights::Bf16(lines(&self.from.tensor::<bf16>(&weight, &shape)?, &weight)?)
+            }
+        };
+        let bias = self.rows(&format!("{name}.bias"), 1, n_out)?;
+        Ok(Linear { weights, bias, n_in })
+    }
+
+    /// A linear layer whose value and gate halves have `width` outputs each.
+    pub(super) fn halves(&mut self, name: &str, n_in: usize, width: usize) -> Result<Linear, OpenError> {
+        self.linear(name, n_in, 2 * LANES * n_blocks(width))
+    }
+
+    /// `{name}.gain` and `{name}.shift`.
+    pub(super) fn norm(&mut self, name: &str, width: usize, eps: f32) -> Result<Norm, OpenError> {
+        Ok(Norm {
+            gain: self.rows(&format!("{name}.gain"), 1, width)?,
+            shift: self.rows(&format!("{name}.shift"), 1, width)?,
+            width,
+            eps,
+        })
+    }
+
+    /// `{name}.input`, `{name}.recurrent` and `{name}.bias`.
+    pub(super) fn lstm(&mut self, name: &str, n_in: usize, n_hidden: usize) -> Result<LstmLayer, OpenError> {
+        let bias_name = format!("{name}.bias");
+        let shape = [n_blocks(n_hidden), 4, LANES];
+        let bias = lines(&self.from.tensor::<f32>(&bias_name, &shape)?, &bias_name)?;
+        Ok(LstmLayer {
+            input: self.gates(&format!("{name}.input"), n_in, n_hidden)?,
+            recurrent: self.gates(&format!("{name}.recurrent"), n_hidden, n_hidden)?,
+            bias,
+            n_in,
+            n_hidden,
+            stacked: false,
+        })
+    }
+
+    fn gates(&mut self, name: &str, n_in: usize, n_hidden: usize) -> Result<GateWeights, OpenError> {
+        let blocks = n_blocks(n_hidden);
+        Ok(match self.precision {
+            Precision::F32 => {
+                let view = self.from.tensor::<f32>(name, &[blocks, n_in, 4, LANES])?;
+                GateWeights::F32(lines(&view, name)?)
+            }
+            Precision::Bf16 => {
+                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
+                GateWeights::Bf16(lines(&self.from.tensor::<bf16>(name, &shape)?, name)?)
+            }
+        })
+    }
+
+    /// Ends the reading: no tensor may be left.
+    pub(super) fn finish(self) -> Result<(), OpenError> {
+        self.from.finish()
+    }
+}
+
+/// Collects layers for a model file.
+pub(super) struct Packer {
+    precision: Precision,
+    packed: Vec<PackedTensor>,
+}
+
+impl Packer {
+    pub(super) fn new(precision: Precision) -> Self {
+        Self {
+            precision,
+            packed: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<PackedTensor> {
+        self.packed
+    }
+
+    /// A tensor of f32 that no layer reads.
+    pub(super) fn data(&mut self, name: String, shape: &[usize], values: &[f32]) {
+        self.packed.push(PackedTensor::f32(name, shape, values));
+    }
+
+    /// Rows of equal width, padded to whole lanes.
+    pub(super) fn rows(&mut self, name: String, rows: &Mat) {
+        let mut lanes = Vec::new();
+        for row in rows.iter_rows() {
+            for chunk in row.chunks(LANES) {
+                let mut lane = Lane::ZERO;
+                lane.0
+                    .iter_mut()
+                    .zip(chunk)
+                    .for_each(|(to, from)| *to = *from as f32);
+                lanes.push(lane);
+            }
+        }
+        let shape = [rows.n_rows, n_blocks(rows.n_cols), LANES];
+        self.packed.push(PackedTensor::f32(name, &shape, &lanes));
+    }
+
+    /// One row.
+    pub(super) fn row(&mut self, name: String, values: &[f64]) {
+        self.rows(name, &Mat::new(1, values.len(), values.to_vec()));
+    }
+
+    /// `{name}.weight` and `{name}.bias`.
+    pub(super) fn linear(&mut self, name: &str, weights: &Mat, bias: &[f64]) {
+        let (values, n_in) = (weights.to_f32(), weights.n_cols);
+        let panels = n_blocks(weights.n_rows);
+        let weight = format!("{name}.weight");
+        self.packed.push(match self.precision {
+            Precision::F32 => {
+                let packed = pack_dense(&values, weights.n_rows, n_in);
+                PackedTensor::f32(weight, &[panels, n_in, LANES], &packed)
+            }
+            Precision::Bf16 => {
+                let packed = pack_dense_bf16(&values, weights.n_rows, n_in);
+                PackedTensor::bf16(weight, &[panels, n_in.div_ceil(2), LANES, 2], &packed)
+            }
+        });
+        self.row(format!("{name}.bias"), bias);
+    }
+
+    /// A linear layer of `[value | gate]`, each half padded to whole lanes.
+    pub(super) fn halves(&mut self, name: &str, weights: &Mat, bias: &[f64]) {
+        let width = weights.n_rows / 2;
+        let spread = |row: usize| {
+            if row < width {
+                row
+            } else {
+                row - width + LANES * n_blocks(width)
+            }
+        };
+        let total = 2 * LANES * n_blocks(width);
+        let mut wide = Mat::zeros(total, weights.n_cols);
+        let mut wide_bias = alloc::vec![0.0; total];
+        for row in 0..2 * width {
+            wide.row_mut(spread(row)).copy_from_slice(weights.row(row));
+            wide_bias[spread(row)] = bias[row];
+        }
+        self.linear(name, &wide, &wide_bias);
+    }
+
+    /// `{name}.gain` and `{name}.shift`.
+    pub(super) fn norm(&mut self, name: &str, gain: &[f64], shift: &[f64]) {
+        self.row(format!("{name}.gain"), gain);
+        self.row(format!("{name}.shift"), shift);
+    }
+
+    /// `{name}.input`, `{name}.recurrent` and `{name}.bias`, the two biases added.
+    pub(super) fn lstm(&mut self, name: &str, input: &Mat, recurrent: &Mat, bias: &[f64]) {
+        let n_hidden = recurrent.n_cols;
+        for (part, weights) in [("input", input), ("recurrent", recurrent)] {
+            let (name, values, n_in) = (format!("{name}.{part}"), weights.to_f32(), weights.n_cols);
+            let blocks = n_blocks(n_hidden);
+            self.packed.push(match self.precision {
+                Precision::F32 => {
+                    let packed = pack_gates(&values, n_hidden, n_in);
+                    PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &packed)
+                }
+                Precision::Bf16 => {
+                    let packed = pack_gates_bf16(&values, n_hidden, n_in);
+                    PackedTensor::bf16(name, &[blocks, n_in.div_ceil(2), 4, LANES, 2], &packed)
+                }
+            });
+        }
+        let bias: Vec<f32> = bias.iter().map(|v| *v as f32).collect();
+        let packed = pack_gate_bias(&bias, n_hidden);
+        let shape = [n_blocks(n_hidden), 4, LANES];
+        self.packed
+            .push(PackedTensor::f32(format!("{name}.bias"), &shape, &packed));
+    }
+}

@@ -1,0 +1,290 @@
+//! The `tft` family: variable selection, LSTM encoder and decoder, interpretable attention (Lim et al. 2021).
+//!
+//! Only what an answer reads is run: attention queries and everything behind them for the answered steps alone.
+
+mod pack;
+mod selection;
+
+use super::shapes::STATIC_CONTEXTS;
+use super::store::Opener;
+use crate::bundle::{Bundle, EmptyEncoder, MaskRule, TftConfig};
+use crate::error::OpenError;
+use crate::kernels::{Kernels, Keys};
+use crate::layers::{Attention, GateNorm, Grn, Linear, LstmStack, Rows, Selection};
+use crate::simd::Lane;
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub(super) use pack::pack;
+
+/// The opened net.
+pub(crate) struct TftNet {
+    lookback: usize,
+    n_ahead: usize,
+    mask: MaskRule,
+    empty: EmptyEncoder,
+    static_selection: Option<Selection>,
+    encoder_selection: Selection,
+    decoder_selection: Option<Selection>,
+    contexts: [Grn; 4],
+    encoder: LstmStack,
+    decoder: Option<LstmStack>,
+    post_lstm: GateNorm,
+    enrichment: Grn,
+    attention: Attention,
+    post_attention: GateNorm,
+    feed_forward: Grn,
+    pre_output: GateNorm,
+    output: Linear,
+    lanes: usize,
+}
+
+/// Buffers of one window.
+pub(crate) struct TftWork {
+    /// Selected variables of every step, then the gated LSTM: `[rows, lanes]`.
+    selected: Vec<Lane>,
+    lstm: Vec<Lane>,
+    gated: Vec<Lane>,
+    enriched: Vec<Lane>,
+    /// Static vector, its four contexts, LSTM state.
+    statics: Vec<Lane>,
+    state: Vec<Lane>,
+    /// Answered steps: attention, its norm, feed-forward, and head values.
+    answers: [Vec<Lane>; 3],
+    head: Vec<Lane>,
+    scratch: Vec<Lane>,
+    /// Weights of the last run: static `[1, lanes]`, temporal `[rows, lanes]` each.
+    weights: [Vec<Lane>; 3],
+    /// `[answers, heads, rows]`.
+    attention: Vec<f32>,
+}
+
+impl TftNet {
+    /// Takes the net's tensors out of the bundle.
+    pub(crate) fn open(bundle: &Bundle, config: &TftConfig) -> Result<Self, OpenError> {
+        let schema = bundle.schema();
+        let mut from = Opener::new(bundle);
+        let (n, eps) = (config.n_hidden, config.rules.norm_eps);
+        let columns = selection::Columns::new(schema);
+        let mut select = |from: &mut Opener<'_>, name: &str, variables, temporal| {
+            selection::open(from, config, &columns, name, variables, temporal)
+        };
+        let net = Self {
+            lookback: config.lookback,
+            n_ahead: config.n_ahead,
+            mask: config.rules.mask,
+            empty: config.rules.empty_encoder,
+            static_selection: select(&mut from, "static", &config.static_variables, false)?,
+            encoder_selection: select(&mut from, "encoder", &config.encoder_variables, true)?
+                .expect("the schema has one or more encoder variables"),
+            decoder_selection: select(&mut from, "decoder", &config.decoder_variables, true)?,
+            contexts: {
+                let mut open =
+                    |i: usize| from.grn(&format!("run.context.{}", STATIC_CONTEXTS[i]), n, false, eps);
+                [open(0)?, open(1)?, open(2)?, open(3)?]
+            },
+            encoder: from.stack("run.lstm_encoder", n, n, config.n_layers)?,
+            decoder: match config.n_ahead {
+                0 => None,
+                _ => Some(from.stack("run.lstm_decoder", n, n, config.n_layers)?),
+            },
+            post_lstm: from.gate_norm("run.post_lstm", n, n, eps)?,
+            enrichment: from.grn("run.enrichment", n, true, eps)?,
+            attention: from.interpretable("run.attention", n, config.n_heads)?,
+            post_attention: from.gate_norm("run.post_attention", n, n, eps)?,
+            feed_forward: from.grn("run.feed_forward", n, false, eps)?,
+            pre_output: from.gate_norm("run.pre_output", n, n, eps)?,
+            output: from.linear("run.output", n, config.n_outputs)?,
+            lanes: crate::bundle::n_blocks(n),
+        };
+        super::open_plain(&mut from, schema)?;
+        from.finish()?;
+        Ok(net)
+    }
+
+    fn n_answers(&self) -> usize {
+        self.n_ahead.max(1)
+    }
+
+    /// Buffers for one window.
+    pub(crate) fn work(&self) -> TftWork {
+        let rows = self.lookback + self.n_ahead;
+        let block = |n: usize| vec![Lane::ZERO; n * self.lanes];
+        let answers = self.n_answers();
+        let per_step =
+            |s: Option<&Selection>, n: usize| vec![Lane::ZERO; n * s.map_or(0, Selection::weight_lanes)];
+        TftWork {
+            selected: block(rows),
+            lstm: block(rows),
+            gated: block(rows),
+            enriched: block(rows),
+            statics: block(5),
+            state: vec![Lane::ZERO; self.encoder.n_state()],
+            answers: [block(answers), block(answers), block(answers)],
+            head: vec![Lane::ZERO; answers * self.output.n_lanes()],
+            scratch: vec![Lane::ZERO; self.n_scratch()],
+            weights: [
+                per_step(self.static_selection.as_ref(), 1),
+                per_step(Some(&self.encoder_selection), self.lookback),
+                per_step(self.decoder_selection.as_ref(), self.n_ahead),
+            ],
+            attention: vec![0.0; answers * self.attention.n_heads * rows],
+        }
+    }
+
+    fn n_scratch(&self) -> usize {
+        let (rows, answers) = (self.lookback + self.n_ahead, self.n_answers());
+        let selections = [
+            self.static_selection.as_ref(),
+            Some(&self.encoder_selection),
+            self.decoder_selection.as_ref(),
+        ];
+        let networks = self.contexts.iter().chain([&self.enrichment, &self.feed_forward]);
+        let sizes = selections.into_iter().flatten().map(Selection::n_scratch);
+        let sizes = sizes.chain(networks.map(Grn::n_scratch)).chain([
+            self.encoder.n_scratch(self.lookback),
+            self.decoder.as_ref().map_or(0, |d| d.n_scratch(self.n_ahead)),
+            2 * self.lanes * rows,
+            self.attention.n_scratch(answers, self.lanes),
+        ]);
+        sizes.max().unwrap_or(0)
+    }
+
+    /// One window of `n_encoder` and `n_decoder` rows to head values `[answers, output lanes]`.
+    pub(crate) fn run<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut TftWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) -> &'w [Lane] {
+        let (l, n) = (self.lanes, n_encoder + n_decoder);
+        self.run_statics(kernels, work, rows);
+        self.select(kernels, work, rows, n_encoder, n_decoder);
+        self.recur(kernels, work, n_encoder, n_decoder);
+        let TftWork {
+            selected,
+            lstm,
+            gated,
+            enriched,
+            statics,
+            scratch,
+            answers: [a, b, c],
+            head,
+            attention,
+            ..
+        } = work;
+        gated[..n * l].copy_from_slice(&selected[..n * l]);
+        self.post_lstm.forward(
+            kernels,
+            &lstm[..n * l],
+            &mut scratch[..2 * n * l],
+            &mut gated[..n * l],
+        );
+        let context = Some(&statics[4 * l..5 * l]);
+        self.enrichment
+            .forward(kernels, &gated[..n * l], context, scratch, &mut enriched[..n * l]);
+
+        let first = if self.n_ahead == 0 {
+            n_encoder - 1
+        } else {
+            n_encoder
+        };
+        let n_answers = n - first;
+        let of_answers = first * l..n * l;
+        let queries = &enriched[of_answers.clone()];
+        let keys = |i: usize| Keys {
+            visible: match self.mask {
+                MaskRule::CausalSelf => first + i + 1,
+                MaskRule::CausalStrict => first + i,
+                MaskRule::Open => n,
+            },
+            ..self.attention.keys(&enriched[..n * l], &enriched[..n * l], n)
+        };
+        let [a, b, c] = [a, b, c].map(|x| &mut x[..n_answers * l]);
+        let weights = &mut attention[..n_answers * self.attention.n_heads * n];
+        self.attention
+            .forward(kernels, queries, keys, weights, scratch, a);
+        b.copy_from_slice(queries);
+        self.post_attention
+            .forward(kernels, a, &mut scratch[..2 * n_answers * l], b);
+        self.feed_forward.forward(kernels, b, None, scratch, c);
+        a.copy_from_slice(&gated[of_answers]);
+        self.pre_output
+            .forward(kernels, c, &mut scratch[..2 * n_answers * l], a);
+        let head = &mut head[..n_answers * self.output.n_lanes()];
+        self.output.forward_lanes(kernels, a, head);
+        head
+    }
+
+    /// The static vector and its four contexts.
+    fn run_statics(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>) {
+        let (vector, contexts) = work.statics.split_at_mut(self.lanes);
+        match &self.static_selection {
+            Some(selection) => {
+                selection.forward(
+                    kernels,
+                    rows,
+                    None,
+                    &mut work.scratch,
+                    &mut work.weights[0],
+                    vector,
+                );
+            }
+            None => vector.fill(Lane::ZERO),
+        }
+        for (grn, out) in self.contexts.iter().zip(contexts.chunks_exact_mut(self.lanes)) {
+            grn.forward(kernels, vector, None, &mut work.scratch, out);
+        }
+    }
+
+    fn select(
+        &self,
+        kernels: &Kernels,
+        work: &mut TftWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) {
+        let l = self.lanes;
+        let context = Some(&work.statics[l..2 * l]);
+        let [_, encoder, decoder] = &mut work.weights;
+        let (past, future) = work.selected[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
+        let weights = &mut encoder[..n_encoder * self.encoder_selection.weight_lanes()];
+        self.encoder_selection
+            .forward(kernels, rows, context, &mut work.scratch, weights, past);
+        match &self.decoder_selection {
+            Some(selection) => {
+                let weights = &mut decoder[..n_decoder * selection.weight_lanes()];
+                let rows = rows.from(n_encoder);
+                selection.forward(kernels, rows, context, &mut work.scratch, weights, future);
+            }
+            None => future.fill(Lane::ZERO),
+        }
+    }
+
+    fn recur(&self, kernels: &Kernels, work: &mut TftWork, n_encoder: usize, n_decoder: usize) {
+        let l = self.lanes;
+        let (x, out) = (&work.selected, &mut work.lstm);
+        if n_encoder == 0 && self.empty == EmptyEncoder::Faithful {
+            work.state.fill(Lane::ZERO);
+        } else {
+            let (h, c) = (&work.statics[2 * l..3 * l], &work.statics[3 * l..4 * l]);
+            self.encoder.start(h, c, &mut work.state);
+        }
+        let (past, future) = out[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
+        self.encoder.forward(
+            kernels,
+            &x[..n_encoder * l],
+            &mut work.state,
+            &mut work.scratch,
+            past,
+        );
+        if let Some(decoder) = &self.decoder {
+            let x = &x[n_encoder * l..][..n_decoder * l];
+            decoder.forward(kernels, x, &mut work.state, &mut work.scratch, future);
+        }
+    }
+}

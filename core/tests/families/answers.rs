@@ -1,0 +1,102 @@
+//! Every level, both precisions, every length of a window.
+
+use super::fixture::{Fixture, Window};
+use tickfuse_core::bundle::{EmptyEncoder, Net, Precision};
+use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
+
+const TFT: [&str; 7] = [
+    "tft_google",
+    "tft_momentum",
+    "tft_static_free",
+    "pf_reals",
+    "pf_mixed",
+    "pf_shared",
+    "pf_auto",
+];
+/// Share of the answers' range by which f32 may be off.
+const F32: f64 = 2e-5;
+const BF16: f64 = 3e-2;
+
+/// A model file whose golden window is one of zeros, answered by whatever comes: the goldens are checked here instead.
+fn file(fixture: &Fixture, precision: Precision) -> Vec<u8> {
+    let schema = fixture.schema(precision, 1e30);
+    let input = vec![0.0; schema.n_rows() * schema.n_features()];
+    write_model(&schema, &fixture.tensors, &input, &vec![0.0; schema.n_outputs()])
+        .expect("the model is written")
+}
+
+fn session(file: &[u8], level: Level) -> Session {
+    let options = OpenOptions {
+        level: Some(level),
+        ..OpenOptions::default()
+    };
+    Session::new(&Model::from_bytes(file, options).expect("the model opens"), 4)
+}
+
+/// Largest deviation as a share of the range of all answers.
+fn worst(session: &mut Session, windows: &[Window]) -> f64 {
+    let range = windows
+        .iter()
+        .flat_map(|w| &w.expected)
+        .fold(1.0_f64, |top, v| top.max(v.abs()));
+    let mut worst = 0.0_f64;
+    for window in windows {
+        let mut out = vec![0.0; window.expected.len()];
+        session
+            .run_lengths(&window.rows, window.n_encoder, window.n_decoder, &mut out)
+            .expect("the window is sound");
+        for (found, expected) in out.iter().zip(&window.expected) {
+            let apart = (f64::from(*found) - expected).abs();
+            worst = if apart.is_nan() {
+                f64::INFINITY
+            } else {
+                worst.max(apart)
+            };
+        }
+    }
+    worst / range
+}
+
+fn assert_answers(fixture: &Fixture, windows: &[Window], precision: Precision, bound: f64) {
+    let file = file(fixture, precision);
+    for level in Level::available() {
+        let found = worst(&mut session(&file, level), windows);
+        eprintln!(
+            "{} {precision:?} {}: {found:.2e} of the range",
+            fixture.name,
+            level.name()
+        );
+        assert!(
+            found <= bound,
+            "{} {}: expected {bound:e}, found {found:e}",
+            fixture.name,
+            level.name()
+        );
+    }
+}
+
+#[test]
+fn f32_answers_of_the_tft_are_those_of_the_original_on_every_level() {
+    for fixture in TFT.map(Fixture::open) {
+        assert_answers(&fixture, &fixture.windows(), Precision::F32, F32);
+    }
+}
+
+#[test]
+fn bf16_answers_of_the_tft_stay_near_the_original() {
+    for fixture in TFT.map(Fixture::open) {
+        assert_answers(&fixture, &fixture.windows(), Precision::Bf16, BF16);
+    }
+}
+
+#[test]
+fn windows_without_encoder_rows_are_answered_as_pytorch_forecasting_answers_them_alone() {
+    let mut fixture = Fixture::open("pf_mixed");
+    let Net::Tft(config) = &mut fixture.net else {
+        panic!("a tft");
+    };
+    config.rules.empty_encoder = EmptyEncoder::Faithful;
+    let windows = fixture.forecasting_windows("empty.npz", "all.");
+    assert!(windows.iter().all(|w| w.n_encoder == 0));
+    assert_answers(&fixture, &windows, Precision::F32, F32);
+}

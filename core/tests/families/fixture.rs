@@ -1,0 +1,245 @@
+//! One net of `fixtures/nets` as a schema, plain tensors, and windows with the answers expected for them.
+
+use npyz::npz::NpzArchive;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use tickfuse_core::bundle::{
+    Arrival, Categories, FORMAT, Input, Net, Output, OutputKind, Precision, Role, Scaler, Schema, TftConfig,
+};
+use tickfuse_core::plain::{PlainTensor, PlainTensors};
+
+/// A window of raw rows and what the original answered, `[steps, columns]`.
+pub(crate) struct Window {
+    pub(crate) rows: Vec<f32>,
+    pub(crate) n_encoder: usize,
+    pub(crate) n_decoder: usize,
+    pub(crate) expected: Vec<f64>,
+}
+
+/// One net.
+pub(crate) struct Fixture {
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    pub(crate) net: Net,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) tensors: PlainTensors,
+}
+
+#[derive(Deserialize)]
+struct Column {
+    name: String,
+    role: Role,
+    n_categories: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct ModelJson {
+    hyper_parameters: Columns,
+}
+
+/// The columns of pytorch-forecasting's arrays.
+#[derive(Deserialize)]
+struct Columns {
+    x_reals: Vec<String>,
+    x_categoricals: Vec<String>,
+}
+
+fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn input(column: &Column) -> Input {
+    let base = Input::real(&column.name, Scaler::IDENTITY);
+    match column.n_categories {
+        None => Input {
+            role: column.role,
+            ..base
+        },
+        Some(n) => Input {
+            role: column.role,
+            ..Input::categorical(
+                &column.name,
+                Categories {
+                    labels: (0..n).map(|code| format!("c{code}")).collect(),
+                    unknown: None,
+                },
+            )
+        },
+    }
+}
+
+/// The inputs of a pytorch-forecasting net, already scaled and encoded: reals, then categoricals.
+fn forecasting_inputs(folder: &Path, config: &TftConfig) -> Vec<Input> {
+    let columns: ModelJson = read(&folder.join("model.json"));
+    let columns = columns.hyper_parameters;
+    let reads = |variables: &[tickfuse_core::bundle::Variable], name: &String| {
+        variables
+            .iter()
+            .find(|v| v.columns.contains(name))
+            .map(|v| v.n_categories)
+    };
+    let column = |name: &String| {
+        let (fixed, known, seen) = (
+            reads(&config.static_variables, name),
+            reads(&config.decoder_variables, name),
+            reads(&config.encoder_variables, name),
+        );
+        let role = match (fixed, known) {
+            (Some(_), _) => Role::Static,
+            (_, Some(_)) => Role::Known,
+            _ => Role::Observed,
+        };
+        input(&Column {
+            name: name.clone(),
+            role,
+            n_categories: fixed.or(known).or(seen).flatten(),
+        })
+    };
+    columns
+        .x_reals
+        .iter()
+        .chain(&columns.x_categoricals)
+        .map(column)
+        .collect()
+}
+
+fn tensors(path: &Path) -> PlainTensors {
+    let bytes = std::fs::read(path).expect("weights.safetensors");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("weights.safetensors");
+    let plain = |view: &safetensors::tensor::TensorView<'_>| PlainTensor {
+        shape: view.shape().to_vec(),
+        data: view
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+    };
+    let named = file.tensors();
+    named
+        .iter()
+        .map(|(name, view)| (name.clone(), plain(view)))
+        .collect()
+}
+
+/// An array with its shape.
+pub(crate) struct Array<T> {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<T>,
+}
+
+impl<T> Array<T> {
+    /// Entry `i` along the first axis.
+    pub(crate) fn at(&self, i: usize) -> &[T] {
+        let size = self.shape[1..].iter().product::<usize>();
+        &self.data[i * size..][..size]
+    }
+}
+
+pub(crate) fn array<T: npyz::Deserialize>(path: &Path, name: &str) -> Array<T> {
+    let mut archive = NpzArchive::open(path).expect("an npz file");
+    let array = archive.by_name(name).expect(name).expect(name);
+    Array {
+        shape: array.shape().iter().map(|n| *n as usize).collect(),
+        data: array.into_vec().expect(name),
+    }
+}
+
+impl Fixture {
+    pub(crate) fn open(name: &'static str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../fixtures/nets")
+            .join(name);
+        let net: Net = read(&folder.join("config.json"));
+        let inputs = match &net {
+            Net::Tft(config) if name.starts_with("pf_") => forecasting_inputs(&folder, config),
+            _ => {
+                let columns: Vec<Column> = read(&folder.join("inputs.json"));
+                columns.iter().map(input).collect()
+            }
+        };
+        let tensors = tensors(&folder.join("weights.safetensors"));
+        Self {
+            name,
+            folder,
+            net,
+            inputs,
+            tensors,
+        }
+    }
+
+    /// A schema whose outputs are the head's values as they are.
+    pub(crate) fn schema(&self, precision: Precision, tolerance: f32) -> Schema {
+        let labels = (0..self.net.n_columns()).map(|i| format!("y{i}")).collect();
+        Schema {
+            format: FORMAT,
+            name: self.name.into(),
+            net: self.net.clone(),
+            precision,
+            inputs: self.inputs.clone(),
+            bar_interval_ns: None,
+            outputs: vec![Output::new("y", OutputKind::Linear, labels, "one")],
+            target: None,
+            arrival: Arrival::WholeWindow,
+            normalizers: Vec::new(),
+            golden_tolerance: tolerance,
+            provenance: serde_json::Map::new(),
+        }
+    }
+
+    /// The windows of `golden.npz`.
+    pub(crate) fn windows(&self) -> Vec<Window> {
+        if self.name.starts_with("pf_") {
+            return self.forecasting_windows("golden.npz", "");
+        }
+        let golden = self.folder.join("golden.npz");
+        let (input, output) = (
+            array::<f32>(&golden, "input"),
+            array::<f64>(&golden, "output_f64"),
+        );
+        let (lookback, n_ahead) = (self.net.lookback(), self.net.n_ahead());
+        let per_answer = self.net.n_columns() * n_ahead.max(1);
+        let window = |i: usize| Window {
+            rows: input.at(i).to_vec(),
+            n_encoder: lookback,
+            n_decoder: n_ahead,
+            // Where every step was answered, the last one is the answer of serving.
+            expected: output.at(i)[output.at(i).len() - per_answer..].to_vec(),
+        };
+        (0..input.shape[0]).map(window).collect()
+    }
+
+    /// The windows of one of pytorch-forecasting's batches, padding cut off.
+    pub(crate) fn forecasting_windows(&self, file: &str, prefix: &str) -> Vec<Window> {
+        let path = self.folder.join(file);
+        let name = |part: &str| format!("{prefix}{part}");
+        let reals = ["encoder_cont", "decoder_cont"].map(|part| array::<f32>(&path, &name(part)));
+        let codes = ["encoder_cat", "decoder_cat"].map(|part| array::<i64>(&path, &name(part)));
+        let lengths = ["encoder_lengths", "decoder_lengths"].map(|part| array::<i64>(&path, &name(part)));
+        let expected = array::<f64>(&path, &name("raw_f64"));
+        let window = |i: usize| {
+            let n = lengths.each_ref().map(|l| l.data[i] as usize);
+            let mut rows = Vec::new();
+            for part in 0..2 {
+                let (n_reals, n_codes) = (reals[part].shape[2], codes[part].shape[2]);
+                for row in 0..n[part] {
+                    rows.extend_from_slice(&reals[part].at(i)[row * n_reals..][..n_reals]);
+                    rows.extend(
+                        codes[part].at(i)[row * n_codes..][..n_codes]
+                            .iter()
+                            .map(|c| *c as f32),
+                    );
+                }
+            }
+            Window {
+                rows,
+                n_encoder: n[0],
+                n_decoder: n[1],
+                expected: expected.at(i)[..n[1] * self.net.n_columns()].to_vec(),
+            }
+        };
+        (0..lengths[0].data.len()).map(window).collect()
+    }
+}
