@@ -208,7 +208,7 @@ impl Net for LstmNet {
             if k > 0 {
                 y = between(engine, y);
             }
-            y = engine.lstm(y, layer, None);
+            y = engine.lstm(y, layer, None, None);
         }
         y = engine.take_last(y);
         for (j, &layer) in self.head.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! Scaled dot-product attention of several heads: `A_h = softmax(Q_h K_hᵀ / √d)`, `Y_h = A_h V_h`, heads side by side.
 //!
 //! `Q [Tq, B, m d]`, `K [Tk, B, m d]`, `V [Tk, B, m d]`, or `[Tk, B, d]`, one value head that all heads share (the interpretable
-//! attention of Lim et al. 2021); `Y [Tq, B, m d]`. Every mask lets a query see the first keys up to a number: the others
-//! weigh exactly zero. A query that sees none weighs all keys equally, as a mask that adds a large negative number does, and
-//! its scores receive no gradient. Dropout, where asked for, falls on the weights.
+//! attention of Lim et al. 2021); `Y [Tq, B, m d]`. Keys that a query does not see weigh exactly zero. A query that sees none
+//! weighs all keys equally, as a mask that overwrites scores with a large negative number does, and its scores receive no
+//! gradient. Dropout, where asked for, falls on the weights.
 //!
 //! Backward per head: `dV = Aᵀ dY`, `dA = dY Vᵀ`, `dS = A ⊙ (dA - rowsum(dA ⊙ A))`, `dQ = dS K / √d`, `dK = dSᵀ Q / √d`.
 //! Heads are copied out of their rows, so that the products read contiguous matrices.
@@ -11,44 +11,112 @@
 use super::dropout::Mask;
 use super::mat::Mat;
 use super::real::Real;
-use super::softmax::{softmax_rows, softmax_rows_back};
+use super::reverse::check_lengths;
+use super::softmax::{softmax_row_without, softmax_rows_back};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
+use std::ops::Range;
+use tickfuse_core::bundle::MaskRule;
 
-/// Which keys a query sees; query `i` stands at step `first + i` of the keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visible {
-    /// Every key.
-    All,
-    /// Its own step and those before.
-    UpToSelf {
-        /// Step of the first query.
-        first: usize,
-    },
-    /// The steps before its own.
-    BeforeSelf {
-        /// Step of the first query.
-        first: usize,
-    },
+/// Lengths of the rows of a batch that may end early, in the two parts of its steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Lengths<'a> {
+    /// Steps of the encoder, which begin at step 0.
+    pub encoder: &'a [usize],
+    /// Steps of the decoder, which begin behind the longest encoder.
+    pub decoder: &'a [usize],
 }
 
-impl Visible {
-    /// How many keys query `i` sees: always the first ones.
-    fn count(self, i: usize, n_keys: usize) -> usize {
-        match self {
-            Self::All => n_keys,
-            Self::UpToSelf { first } => n_keys.min(first + i + 1),
-            Self::BeforeSelf { first } => n_keys.min(first + i),
+/// Which keys a query sees: all before step `first`, where the first query stands, and some from there on.
+#[derive(Debug, Clone, Copy)]
+pub struct Visible<'a> {
+    /// Which of the steps from `first` on.
+    pub rule: MaskRule,
+    /// The step of the first query.
+    pub first: usize,
+    /// Steps behind a row's length are never seen, except that a causal rule lets a query behind the length see steps there.
+    pub lengths: Option<Lengths<'a>>,
+}
+
+impl Visible<'_> {
+    /// Every key.
+    pub const ALL: Self = Self {
+        rule: MaskRule::Open,
+        first: 0,
+        lengths: None,
+    };
+}
+
+/// [`Visible`] with its own lengths: what one row's queries see.
+#[derive(Debug, Clone)]
+struct Seen {
+    rule: MaskRule,
+    first: usize,
+    lengths: Option<[Vec<usize>; 2]>,
+    n_keys: usize,
+}
+
+impl Seen {
+    fn new(visible: Visible<'_>, n_keys: usize, batch: usize) -> Self {
+        let lengths = visible.lengths.map(|l| [l.encoder.to_vec(), l.decoder.to_vec()]);
+        let n_ahead = n_keys - visible.first;
+        if let Some([encoder, decoder]) = &lengths {
+            check_lengths(Some(encoder), visible.first, batch);
+            check_lengths(Some(decoder), n_ahead, batch);
+        }
+        Self {
+            rule: visible.rule,
+            first: visible.first,
+            lengths,
+            n_keys,
+        }
+    }
+
+    /// The two stretches of keys that query `i` of row `b` sees.
+    fn stretches(&self, b: usize, i: usize) -> [Range<usize>; 2] {
+        let (first, all) = (self.first, self.n_keys - self.first);
+        let [past, ahead] = match &self.lengths {
+            Some([encoder, decoder]) => [encoder[b], decoder[b]],
+            None => [first, all],
+        };
+        let ahead = match self.rule {
+            MaskRule::Open => ahead,
+            MaskRule::CausalSelf => all.min(i + 1),
+            MaskRule::CausalStrict => all.min(i),
+        };
+        [0..past, first..first + ahead]
+    }
+
+    /// Scores of row `b` become weights.
+    fn weigh<R: Real>(&self, scores: &mut [R], b: usize) {
+        for (i, row) in scores.chunks_exact_mut(self.n_keys).enumerate() {
+            let [past, ahead] = self.stretches(b, i);
+            if past.is_empty() && ahead.is_empty() {
+                row.fill(R::from_f64(1.0 / self.n_keys as f64));
+                continue;
+            }
+            let any = row[if past.is_empty() { ahead.start } else { 0 }];
+            softmax_row_without(row, [past.end..ahead.start, ahead.end..self.n_keys], any);
+        }
+    }
+
+    /// Gradients of the weights of row `b` become gradients of scores.
+    fn weigh_back<R: Real>(&self, weights: &[R], d: &mut [R], b: usize) {
+        softmax_rows_back(weights, d, self.n_keys);
+        for (i, row) in d.chunks_exact_mut(self.n_keys).enumerate() {
+            if self.stretches(b, i).iter().all(Range::is_empty) {
+                row.fill(R::ZERO);
+            }
         }
     }
 }
 
 /// How an attention is computed.
 #[derive(Debug, Clone, Copy)]
-pub struct Attention {
+pub struct Attention<'a> {
     /// Heads.
     pub n_heads: usize,
     /// What a query sees.
-    pub visible: Visible,
+    pub visible: Visible<'a>,
     /// Probability and site of the dropout on the weights.
     pub dropout: Option<(f64, u32)>,
 }
@@ -84,7 +152,7 @@ struct Attend {
     k: Var,
     v: Var,
     sizes: Sizes,
-    visible: Visible,
+    seen: Seen,
     mask: Option<Mask>,
 }
 
@@ -103,29 +171,6 @@ fn add_head<R: Real>(part: &[R], [batch, width]: [usize; 2], b: usize, from: usi
     }
 }
 
-/// Scores become weights, row by row over the keys each sees.
-fn weigh<R: Real>(scores: &mut [R], n_keys: usize, visible: Visible) {
-    for (i, row) in scores.chunks_exact_mut(n_keys).enumerate() {
-        let seen = visible.count(i, n_keys);
-        if seen == 0 {
-            row.fill(R::from_f64(1.0 / n_keys as f64));
-            continue;
-        }
-        row[seen..].fill(R::ZERO);
-        softmax_rows(&mut row[..seen], seen);
-    }
-}
-
-/// Gradients of weights become gradients of scores.
-fn weigh_back<R: Real>(weights: &[R], d: &mut [R], n_keys: usize, visible: Visible) {
-    softmax_rows_back(weights, d, n_keys);
-    for (i, row) in d.chunks_exact_mut(n_keys).enumerate() {
-        if visible.count(i, n_keys) == 0 {
-            row.fill(R::ZERO);
-        }
-    }
-}
-
 fn scaled<R: Real>(x: &mut [R], factor: R) {
     x.iter_mut().for_each(|x| *x *= factor);
 }
@@ -135,7 +180,7 @@ impl<R: Real> Tape<R> {
     ///
     /// # Panics
     /// When the shapes do not meet.
-    pub fn attention(&mut self, q: Var, k: Var, v: Var, how: Attention) -> Var {
+    pub fn attention(&mut self, q: Var, k: Var, v: Var, how: Attention<'_>) -> Var {
         let sizes = self.attention_sizes(q, k, v, how.n_heads);
         let mask = how.dropout.and_then(|(p, site)| Mask::of(&self.mode, p, site));
         let op = Attend {
@@ -143,7 +188,7 @@ impl<R: Real> Tape<R> {
             k,
             v,
             sizes,
-            visible: how.visible,
+            seen: Seen::new(how.visible, sizes.n_keys, sizes.batch),
             mask,
         };
         let (n, keys) = (sizes.n_queries, sizes.n_keys);
@@ -158,7 +203,7 @@ impl<R: Real> Tape<R> {
             op.load(self, b, head, &mut heads);
             let [q, k, v] = op.matrices(&heads);
             self.products.gemm(q, k.t(), false, weights);
-            weigh(weights, keys, op.visible);
+            op.seen.weigh(weights, b);
             used.copy_from_slice(weights);
             if let Some(factors) = &mut factors {
                 used.iter_mut().zip(factors.by_ref()).for_each(|(a, m)| *a *= m);
@@ -258,7 +303,7 @@ impl<R: Real> Backward<R> for Attend {
                     *dw *= m;
                 }
             }
-            weigh_back(weights, &mut dw, keys, self.visible);
+            self.seen.weigh_back(weights, &mut dw, b);
             let (used, ds) = (Mat::new(&used, n, keys), Mat::new(&dw, n, keys));
             tape.products.gemm(ds, k, false, &mut parts[0]);
             scaled(&mut parts[0], s.scale());
@@ -286,15 +331,22 @@ mod tests {
     use crate::tape::params::{Init, Layout};
     use std::sync::Arc;
 
-    const ALL: [Visible; 5] = [
-        Visible::All,
-        Visible::UpToSelf { first: 2 },
-        Visible::BeforeSelf { first: 2 },
-        Visible::UpToSelf { first: 0 },
-        Visible::BeforeSelf { first: 0 },
-    ];
+    const LENGTHS: Lengths<'_> = Lengths {
+        encoder: &[1, 0],
+        decoder: &[3, 2],
+    };
 
-    fn check(how: Attention, d_values: usize, mode: Mode) {
+    /// Every rule, with the first query at step 0 and 2, and with rows that end early.
+    fn all() -> Vec<Visible<'static>> {
+        let rules = [MaskRule::Open, MaskRule::CausalSelf, MaskRule::CausalStrict];
+        let each = rules.map(|rule| {
+            let visible = |first, lengths| Visible { rule, first, lengths };
+            [visible(0, None), visible(2, None), visible(2, Some(LENGTHS))]
+        });
+        each.concat()
+    }
+
+    fn check(how: Attention<'_>, d_values: usize, mode: Mode) {
         let (queries, keys, batch, width) = (3, 5, 2, 4);
         let mut layout = Layout::default();
         let ids = [(queries, width), (keys, width), (keys, d_values)];
@@ -316,7 +368,7 @@ mod tests {
 
     #[test]
     fn own_and_shared_values_match_central_differences_under_every_mask() {
-        for visible in ALL {
+        for visible in all() {
             for (n_heads, d_values) in [(1, 4), (2, 4), (2, 2), (4, 1)] {
                 let how = Attention {
                     n_heads,
@@ -335,7 +387,7 @@ mod tests {
             dropout_key: 3,
             ..Mode::default()
         };
-        for visible in ALL {
+        for visible in all() {
             let how = Attention {
                 n_heads: 2,
                 visible,
@@ -346,7 +398,7 @@ mod tests {
     }
 
     /// Values of two queries over three keys, all scores zero.
-    fn means(visible: Visible) -> Vec<f32> {
+    fn means(rule: MaskRule, first: usize, lengths: Option<Lengths<'_>>) -> Vec<f32> {
         let mut tape = Tape::<f32>::default();
         tape.begin(Mode::default());
         let q = tape.input(&[2, 1, 1], &[0.0; 2]);
@@ -354,7 +406,7 @@ mod tests {
         let v = tape.input(&[3, 1, 1], &[1.0, 2.0, 6.0]);
         let how = Attention {
             n_heads: 1,
-            visible,
+            visible: Visible { rule, first, lengths },
             dropout: None,
         };
         let y = tape.attention(q, k, v, how);
@@ -368,9 +420,13 @@ mod tests {
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
             }
         };
-        close(means(Visible::All), [3.0, 3.0]);
-        close(means(Visible::UpToSelf { first: 1 }), [1.5, 3.0]);
-        close(means(Visible::BeforeSelf { first: 1 }), [1.0, 1.5]);
-        close(means(Visible::BeforeSelf { first: 0 }), [3.0, 1.0]);
+        close(means(MaskRule::Open, 0, None), [3.0, 3.0]);
+        close(means(MaskRule::CausalSelf, 1, None), [1.5, 3.0]);
+        close(means(MaskRule::CausalStrict, 1, None), [1.0, 1.5]);
+        close(means(MaskRule::CausalStrict, 0, None), [3.0, 1.0]);
+        let lengths = |encoder, decoder| Some(Lengths { encoder, decoder });
+        close(means(MaskRule::Open, 1, lengths(&[1], &[1])), [1.5, 1.5]);
+        close(means(MaskRule::CausalSelf, 1, lengths(&[0], &[2])), [2.0, 4.0]);
+        close(means(MaskRule::CausalStrict, 1, lengths(&[0], &[2])), [3.0, 2.0]);
     }
 }

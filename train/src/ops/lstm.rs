@@ -71,25 +71,12 @@ pub(super) const FINAL_H: usize = 3;
 pub(super) const FINAL_C: usize = 4;
 
 impl<R: Real> Tape<R> {
-    /// One LSTM layer; `initial` is `(h_0, c_0)`, each `[B, H]`, zero when absent.
-    ///
-    /// # Panics
-    /// When shapes do not meet, with both.
-    pub fn lstm(
-        &mut self,
-        params: &Params<R>,
-        x: Var,
-        layer: LstmParams,
-        initial: Option<(Var, Var)>,
-    ) -> Var {
-        self.lstm_ragged(params, x, layer, initial, None)
-    }
-
-    /// [`Tape::lstm`] with a length per row: the output behind it is zero.
+    /// One LSTM layer; `initial` is `(h_0, c_0)`, each `[B, H]`, zero when absent. Behind a row's length, where there are
+    /// lengths, the answer is zero.
     ///
     /// # Panics
     /// When shapes do not meet, or there is not one length of at most `steps` per row.
-    pub fn lstm_ragged(
+    pub fn lstm(
         &mut self,
         params: &Params<R>,
         x: Var,
@@ -356,7 +343,7 @@ mod tests {
         let check = check_gradients(&s.layout, 1, Mode::default(), |tape, params| {
             let x = tape.param(params, s.x);
             let state = (tape.param(params, s.state.0), tape.param(params, s.state.1));
-            let y = tape.lstm(params, x, s.layer, Some(state));
+            let y = tape.lstm(params, x, s.layer, Some(state), None);
             tape.weighted_sum(y, &weights(T * B * H))
         });
         assert_gradients(&check, 1e-7);
@@ -370,7 +357,7 @@ mod tests {
                 let x = tape.param(params, s.x);
                 let state =
                     with_state.then(|| (tape.param(params, s.state.0), tape.param(params, s.state.1)));
-                let y = tape.lstm(params, x, s.layer, state);
+                let y = tape.lstm(params, x, s.layer, state, None);
                 let y = tape.take_last(y);
                 tape.weighted_sum(y, &weights(B * H))
             });
@@ -391,8 +378,8 @@ mod tests {
         };
         let check = check_gradients(&Arc::new(layout), 3, Mode::default(), |tape, params| {
             let x = tape.param(params, s.x);
-            let y = tape.lstm(params, x, s.layer, None);
-            let y = tape.lstm(params, y, top, None);
+            let y = tape.lstm(params, x, s.layer, None, None);
+            let y = tape.lstm(params, y, top, None, None);
             let y = tape.take_last(y);
             tape.weighted_sum(y, &weights(B * H))
         });
@@ -425,7 +412,7 @@ mod tests {
         let (mut tape, mut grads) = (Tape::default(), Gradients::zeros(params.layout()));
         tape.begin(Mode::default());
         let x = tape.param(params, x);
-        let y = tape.lstm(params, x, layer, None);
+        let y = tape.lstm(params, x, layer, None, None);
         let weights: Vec<R> = weights(n).into_iter().map(R::from_f64).collect();
         let loss = tape.weighted_sum(y, &weights);
         tape.backward(loss, params, &mut grads);

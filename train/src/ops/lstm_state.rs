@@ -14,7 +14,7 @@ struct FinalState {
 }
 
 impl<R: Real> Tape<R> {
-    /// `(h, c)`, each `[B, H]`, behind the last step of each row of `layer`, an answer of [`Tape::lstm_ragged`] with the
+    /// `(h, c)`, each `[B, H]`, behind the last step of each row of `layer`, an answer of [`Tape::lstm`] with the
     /// same lengths.
     ///
     /// # Panics
@@ -123,9 +123,9 @@ mod tests {
             let check = check_gradients(&s.layout, 4, Mode::default(), |tape, params| {
                 let x = tape.param(params, s.x);
                 let [h, c] = s.start.map(|id| tape.param(params, id));
-                let encoded = tape.lstm_ragged(params, x, s.encoder, Some((h, c)), lengths);
+                let encoded = tape.lstm(params, x, s.encoder, Some((h, c)), lengths);
                 let state = tape.lstm_state(encoded, lengths);
-                let decoded = tape.lstm(params, x, s.decoder, Some(state));
+                let decoded = tape.lstm(params, x, s.decoder, Some(state), None);
                 let both = tape.concat_steps(&[encoded, decoded]);
                 tape.weighted_sum(both, &weights)
             });
@@ -141,7 +141,7 @@ mod tests {
             let check = check_gradients(&s.layout, 4, Mode::default(), |tape, params| {
                 let x = tape.param(params, s.x);
                 let [h, c] = s.start.map(|id| tape.param(params, id));
-                let y = tape.lstm_ragged(params, x, s.encoder, Some((h, c)), lengths);
+                let y = tape.lstm(params, x, s.encoder, Some((h, c)), lengths);
                 let (h, c) = tape.lstm_state(y, lengths);
                 let y = tape.mul(h, c);
                 tape.weighted_sum(y, &weights)
@@ -163,10 +163,10 @@ mod tests {
         let mut tape = Tape::default();
         tape.begin(Mode::default());
         let x = tape.param(&params, s.x);
-        let y = tape.lstm_ragged(&params, x, s.encoder, None, Some(&[4, 2, 0]));
+        let y = tape.lstm(&params, x, s.encoder, None, Some(&[4, 2, 0]));
         let (h, _) = tape.lstm_state(y, Some(&[4, 2, 0]));
         let short = tape.steps(x, 0..2);
-        let alone = tape.lstm(&params, short, s.encoder, None);
+        let alone = tape.lstm(&params, short, s.encoder, None, None);
         let last = tape.take_last(alone);
         let row = |v: &[f64], b: usize| v[b * H..][..H].to_vec();
         assert_eq!(row(tape.value(h), 1), row(tape.value(last), 1));

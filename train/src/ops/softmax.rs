@@ -5,20 +5,37 @@
 use super::real::Real;
 use super::rows::{dot, sum, vectorised};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
+use std::ops::Range;
 
 /// Softmax of every row of `x [rows, n]` in place.
 pub(super) fn softmax_rows<R: Real>(x: &mut [R], n: usize) {
-    for row in x.chunks_exact_mut(n) {
-        let top = row.iter().fold(row[0], |top, &x| if x > top { x } else { top });
-        row.iter_mut().for_each(|x| *x = *x - top);
-    }
+    x.chunks_exact_mut(n).for_each(subtract_top);
     R::exp_all(x);
-    vectorised(|| {
-        for row in x.chunks_exact_mut(n) {
-            let scale = R::ONE / sum(row);
-            row.iter_mut().for_each(|x| *x *= scale);
-        }
-    });
+    vectorised(|| x.chunks_exact_mut(n).for_each(scale_to_one));
+}
+
+/// Softmax of a row without the stretches `hidden`, which become 0; `any` is a value outside them.
+pub(super) fn softmax_row_without<R: Real>(row: &mut [R], hidden: [Range<usize>; 2], any: R) {
+    for stretch in &hidden {
+        row[stretch.clone()].fill(any);
+    }
+    subtract_top(row);
+    R::exp_all(row);
+    for stretch in hidden {
+        row[stretch].fill(R::ZERO);
+    }
+    vectorised(|| scale_to_one(row));
+}
+
+fn subtract_top<R: Real>(row: &mut [R]) {
+    let top = row.iter().fold(row[0], |top, &x| if x > top { x } else { top });
+    row.iter_mut().for_each(|x| *x = *x - top);
+}
+
+#[inline(always)]
+fn scale_to_one<R: Real>(row: &mut [R]) {
+    let scale = R::ONE / sum(row);
+    row.iter_mut().for_each(|x| *x *= scale);
 }
 
 /// The gradient `d` of the answer `y [rows, n]` becomes that of the input.

@@ -36,11 +36,17 @@ pub trait Engine {
     /// Interpolation along the features with a learned gain `2 σ(mask)`.
     fn resample(&mut self, x: Self::Var, mask: ParamId) -> Self::Var;
 
-    /// One LSTM layer from `(h_0, c_0)` or from a zero state: `[steps, batch, n_in]` to `[steps, batch, n_hidden]`.
-    fn lstm(&mut self, x: Self::Var, layer: LstmParams, initial: Option<(Self::Var, Self::Var)>)
-    -> Self::Var;
-    /// `(h, c)` behind the last step of an answer of [`Engine::lstm`].
-    fn lstm_state(&mut self, layer: Self::Var) -> (Self::Var, Self::Var);
+    /// One LSTM layer from `(h_0, c_0)` or from a zero state: `[steps, batch, n_in]` to `[steps, batch, n_hidden]`. Behind a
+    /// row's length, where there are lengths, the answer is zero.
+    fn lstm(
+        &mut self,
+        x: Self::Var,
+        layer: LstmParams,
+        initial: Option<(Self::Var, Self::Var)>,
+        lengths: Option<&[usize]>,
+    ) -> Self::Var;
+    /// `(h, c)` behind the last step of each row of an answer of [`Engine::lstm`].
+    fn lstm_state(&mut self, layer: Self::Var, lengths: Option<&[usize]>) -> (Self::Var, Self::Var);
     /// A gated residual network with the probability and the site of its dropout.
     fn grn(&mut self, inputs: GrnInputs<Self::Var>, layers: GrnParams, dropout: (f64, u32)) -> Self::Var;
     /// Layer normalisation over the last axis.
@@ -48,7 +54,7 @@ pub trait Engine {
     /// `LN(a ⊙ σ(g) + skip)`, `[a | g] = x`.
     fn gate_norm(&mut self, x: Self::Var, skip: Self::Var, norm: NormParams) -> Self::Var;
     /// Attention of queries over keys and values.
-    fn attention(&mut self, q: Self::Var, k: Self::Var, v: Self::Var, how: Attention) -> Self::Var;
+    fn attention(&mut self, q: Self::Var, k: Self::Var, v: Self::Var, how: Attention<'_>) -> Self::Var;
     /// The mean of `n_heads` groups of columns.
     fn mean_heads(&mut self, x: Self::Var, n_heads: usize) -> Self::Var;
     /// `Σ_j weights[.., j] parts[j]`.
@@ -89,8 +95,8 @@ pub trait Engine {
     fn concat_steps(&mut self, parts: &[Self::Var]) -> Self::Var;
     /// The mean over the first axis.
     fn mean_steps(&mut self, x: Self::Var) -> Self::Var;
-    /// The steps of `[steps, batch, width]` backwards.
-    fn reverse_steps(&mut self, x: Self::Var) -> Self::Var;
+    /// The steps of `[steps, batch, width]` backwards, each row within its length where there are lengths.
+    fn reverse_steps(&mut self, x: Self::Var, lengths: Option<&[usize]>) -> Self::Var;
     /// The same values under another shape.
     fn reshape(&mut self, x: Self::Var, shape: &[usize]) -> Self::Var;
     /// The first two axes exchanged.
@@ -132,17 +138,13 @@ impl<R: Real> Engine for Graph<'_, R> {
         self.tape.zeros(shape)
     }
 
-    fn lstm_state(&mut self, layer: Var) -> (Var, Var) {
-        self.tape.lstm_state(layer, None)
-    }
-
-    fn reverse_steps(&mut self, x: Var) -> Var {
-        self.tape.reverse_steps(x, None)
+    fn lstm_state(&mut self, layer: Var, lengths: Option<&[usize]>) -> (Var, Var) {
+        self.tape.lstm_state(layer, lengths)
     }
 
     on_tape! {
         plain {
-            attention(q: Var, k: Var, v: Var, how: Attention);
+            attention(q: Var, k: Var, v: Var, how: Attention<'_>);
             mean_heads(x: Var, n_heads: usize);
             select(weights: Var, parts: &[Var]);
             relu(x: Var);
@@ -162,6 +164,7 @@ impl<R: Real> Engine for Graph<'_, R> {
             take_last(x: Var);
             concat_steps(parts: &[Var]);
             mean_steps(x: Var);
+            reverse_steps(x: Var, lengths: Option<&[usize]>);
             reshape(x: Var, shape: &[usize]);
             swap_axes(x: Var);
             dropout(x: Var, p: f64, site: u32);
@@ -173,7 +176,7 @@ impl<R: Real> Engine for Graph<'_, R> {
             affine_column(x: Var, column: usize, layer: DenseParams);
             embedding(x: Var, columns: &[usize], table: TableParams);
             resample(x: Var, mask: ParamId);
-            lstm(x: Var, layer: LstmParams, initial: Option<(Var, Var)>);
+            lstm(x: Var, layer: LstmParams, initial: Option<(Var, Var)>, lengths: Option<&[usize]>);
             grn(inputs: GrnInputs<Var>, layers: GrnParams, dropout: (f64, u32));
             layer_norm(x: Var, norm: NormParams);
             gate_norm(x: Var, skip: Var, norm: NormParams);
