@@ -1,7 +1,7 @@
 //! Elementwise activations: relu, elu, sigmoid, tanh, softplus. Each derivative comes from the output.
 //!
 //! `relu: dx = dy [y > 0]` (0 at the kink) · `elu: dx = dy (y > 0 ? 1 : y + 1)` · `sigmoid: dx = dy y (1 - y)` · `tanh: dx = dy (1 - y²)` ·
-//! `softplus: dx = dy (1 - e^-y)`.
+//! `softplus + floor: dx = dy (1 - e^(floor - y))`.
 
 use super::real::Real;
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
@@ -12,7 +12,7 @@ enum Kind {
     Elu,
     Sigmoid,
     Tanh,
-    Softplus,
+    Softplus { floor: f64 },
 }
 
 struct Activation {
@@ -41,9 +41,9 @@ impl<R: Real> Tape<R> {
         self.activation(x, Kind::Tanh)
     }
 
-    /// `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`.
-    pub fn softplus(&mut self, x: Var) -> Var {
-        self.activation(x, Kind::Softplus)
+    /// `ln(1 + e^x) + floor`, as `max(x, 0) + ln(1 + e^-|x|) + floor`: a positive deviation.
+    pub fn softplus(&mut self, x: Var, floor: f64) -> Var {
+        self.activation(x, Kind::Softplus { floor })
     }
 
     fn activation(&mut self, x: Var, kind: Kind) -> Var {
@@ -56,7 +56,10 @@ impl<R: Real> Tape<R> {
             Kind::Elu => R::elu(&mut out),
             Kind::Sigmoid => R::sigmoid(&mut out),
             Kind::Tanh => R::tanh(&mut out),
-            Kind::Softplus => out.iter_mut().for_each(|x| *x = softplus(*x)),
+            Kind::Softplus { floor } => {
+                let floor = R::from_f64(floor);
+                out.iter_mut().for_each(|x| *x = softplus(*x) + floor);
+            }
         }
         let node = Node::new(self.shape(x), out).with_op(self.needs_grad(x), Activation { x, kind });
         self.push(node)
@@ -71,7 +74,7 @@ impl<R: Real> Backward<R> for Activation {
             Kind::Elu => elu_slope(y),
             Kind::Sigmoid => y * (R::ONE - y),
             Kind::Tanh => R::ONE - y * y,
-            Kind::Softplus => R::ONE - (-y).exp(),
+            Kind::Softplus { floor } => R::ONE - (R::from_f64(floor) - y).exp(),
         };
         let dx = grad.data.iter().zip(node.value()).map(|(&dy, &y)| dy * slope(y));
         pass.tape.add_grad(self.x, dx);
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     fn softplus_matches_central_differences() {
-        check(Tape::softplus);
+        check(|tape, x| tape.softplus(x, 0.3));
     }
 
     #[test]

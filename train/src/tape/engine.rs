@@ -68,8 +68,8 @@ pub trait Engine {
     fn sigmoid(&mut self, x: Self::Var) -> Self::Var;
     /// Hyperbolic tangent.
     fn tanh(&mut self, x: Self::Var) -> Self::Var;
-    /// `ln(1 + e^x)`.
-    fn softplus(&mut self, x: Self::Var) -> Self::Var;
+    /// `ln(1 + e^x) + floor`.
+    fn softplus(&mut self, x: Self::Var, floor: f64) -> Self::Var;
     /// Softmax over the last axis.
     fn softmax(&mut self, x: Self::Var) -> Self::Var;
     /// `a + b` of equal shapes.
@@ -151,7 +151,7 @@ impl<R: Real> Engine for Graph<'_, R> {
             elu(x: Var);
             sigmoid(x: Var);
             tanh(x: Var);
-            softplus(x: Var);
+            softplus(x: Var, floor: f64);
             softmax(x: Var);
             add(a: Var, b: Var);
             mul(a: Var, b: Var);
