@@ -45,6 +45,7 @@ mod columns;
 pub mod error;
 pub mod features;
 mod flags;
+mod interpretation;
 pub mod kernels;
 mod layers;
 mod model;
@@ -54,6 +55,7 @@ mod session;
 pub mod simd;
 
 pub use flags::Flags;
+pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};
 pub use nets::write_model;
 pub use session::{Sample, Session};
