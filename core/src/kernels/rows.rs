@@ -1,4 +1,4 @@
-//! Row-wise work: scaling raw inputs, softmax, layer norm.
+//! Row-wise work: scaling raw inputs, softmax.
 
 use super::activation::exp;
 use crate::simd::{Isa, LANES, Lane};
@@ -46,34 +46,6 @@ pub(super) fn softmax<I: Isa>(isa: I, x: &mut [f32]) {
     let total = fold(isa, x, 0.0, Isa::add, Isa::sum);
     let total = isa.splat(if poison { f32::NAN } else { total });
     map(isa, x, |isa, lane| isa.div(lane, total));
-}
-
-/// Layer norm in place over the whole slice: `(x - mean) / sqrt(var + eps) * gain + shift`, biased variance.
-#[inline(always)]
-pub(super) fn layer_norm<I: Isa>(isa: I, x: &mut [f32], gain: &[f32], shift: &[f32], eps: f32) {
-    assert_eq!(
-        (gain.len(), shift.len()),
-        (x.len(), x.len()),
-        "gain and shift have one value per column"
-    );
-    let n = x.len() as f32;
-    let mean = fold(isa, x, 0.0, Isa::add, Isa::sum) / n;
-    for v in x.iter_mut() {
-        *v -= mean;
-    }
-    let squares = fold(
-        isa,
-        x,
-        0.0,
-        |isa, acc, lane| isa.mul_acc(lane, lane, acc),
-        Isa::sum,
-    );
-    let mut deviation = Lane::ZERO;
-    isa.store(isa.sqrt(isa.splat(squares / n + eps)), &mut deviation);
-    let inverse = 1.0 / deviation.0[0];
-    for ((v, gain), shift) in x.iter_mut().zip(gain).zip(shift) {
-        *v = *v * inverse * gain + shift;
-    }
 }
 
 /// Folds lanes into one accumulator lane and that into a number; the tail is filled with `neutral`.
