@@ -40,22 +40,22 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod answer;
 pub mod bundle;
+mod columns;
 pub mod error;
 pub mod features;
 mod flags;
-mod intake;
+mod interpretation;
 pub mod kernels;
 mod layers;
 mod model;
 pub mod nets;
-mod normalize;
 pub mod plain;
 mod session;
 pub mod simd;
 
 pub use flags::Flags;
+pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};
 pub use nets::write_model;
 pub use session::{Sample, Session};

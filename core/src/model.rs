@@ -1,9 +1,9 @@
 //! The opened model: immutable, shared between threads, ready to run.
 
 use crate::bundle::{Bundle, Input, OpenOptions as BundleOptions, Scaler, Schema};
+use crate::columns::Intake;
 use crate::error::OpenError;
 use crate::features::{FeatureDef, FeatureSet};
-use crate::intake::Intake;
 use crate::kernels::{Affine, Kernels};
 use crate::nets::OpenNet;
 use crate::session::Session;

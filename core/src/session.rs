@@ -1,10 +1,11 @@
 //! Whole windows: raw inputs in, outputs in named units out.
 
-use crate::answer::{self, Group};
-use crate::bundle::Missing;
+use crate::bundle::{Missing, Net};
+use crate::columns::answer::{self, Group};
+use crate::columns::{IntakeWork, RawWindow};
 use crate::error::RunError;
 use crate::flags::Flags;
-use crate::intake::{IntakeWork, RawWindow};
+use crate::interpretation::Interpretation;
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
 use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
@@ -116,12 +117,22 @@ impl Session {
         self.run_rows(window, [n_encoder, n_decoder], 0, out)
     }
 
+    /// Selection and attention weights of the last window run; none before the first one, and none of an LSTM stack.
+    /// After an error they are of no use.
+    #[must_use]
+    pub fn interpret(&self) -> Vec<Interpretation> {
+        match (&self.model.net, &self.work) {
+            (OpenNet::Rows(net), Work::Rows(_, work)) => net.interpret(work),
+            _ => Vec::new(),
+        }
+    }
+
     fn check_lengths(&self, n_encoder: usize, n_decoder: usize) -> Result<(), RunError> {
         let net = &self.model.schema().net;
         let (lookback, n_ahead) = (net.lookback(), net.n_ahead());
         let shortest = match (net, n_ahead) {
-            (crate::bundle::Net::Tft(_), 0) => 1,
-            (crate::bundle::Net::Tft(_), _) => 0,
+            (Net::Tft(_), 0) => 1,
+            (Net::Tft(_), _) => 0,
             _ => lookback,
         };
         if !(shortest..=lookback).contains(&n_encoder) {

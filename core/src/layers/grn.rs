@@ -3,8 +3,8 @@
 //! `W2` is the product of the network's second layer and its gated linear unit (dropout is off). Rows are worked on in
 //! slices that stay in the first-level cache.
 
-use super::{GateNorm, Linear, take};
-use crate::kernels::{Kernels, LINEAR_ROWS};
+use super::{GateNorm, Linear, Norm, take};
+use crate::kernels::{Gated, Kernels, LINEAR_ROWS};
 use crate::simd::{LANES, Lane};
 
 /// Rows that a network takes at a time.
@@ -63,7 +63,7 @@ pub(crate) struct InputGatedGrn {
     pub(crate) fc1: Linear,
     pub(crate) fc2: Linear,
     pub(crate) gate: Linear,
-    pub(crate) norm: super::Norm,
+    pub(crate) norm: Norm,
 }
 
 impl InputGatedGrn {
@@ -83,7 +83,7 @@ impl InputGatedGrn {
             kernels.elu(bytemuck::must_cast_slice_mut(hidden));
             self.fc2.forward_lanes(kernels, hidden, value);
             self.gate.forward_lanes(kernels, x, gate);
-            let gated = crate::kernels::Gated {
+            let gated = Gated {
                 value,
                 gate,
                 stride: lanes,

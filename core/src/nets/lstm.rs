@@ -7,7 +7,7 @@ use super::packed::PackedTensor;
 use super::shapes::tensor_shapes;
 use super::store::lines;
 use crate::bundle::{
-    Bundle, LstmConfig, Precision, Schema, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
+    Bundle, LstmConfig, Precision, Schema, TensorReader, n_blocks, pack_dense, pack_dense_bf16,
     pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
 };
 use crate::error::OpenError;
@@ -16,10 +16,8 @@ use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratc
 use crate::plain::{PlainTensor, PlainTensors};
 use crate::simd::{LANES, Lane, PairLane};
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
-use bytemuck::Pod;
 use half::bf16;
 
 /// The opened net.

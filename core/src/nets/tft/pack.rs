@@ -1,17 +1,17 @@
 //! The `tft` family's plain tensors folded into what runs.
 
-use super::super::fold::Plain;
-use super::super::packed::PackedTensor;
-use super::super::shapes::STATIC_CONTEXTS;
-use super::super::store::Packer;
 use super::selection::{self, Columns};
 use crate::bundle::{Schema, TftConfig};
+use crate::nets::fold::Plain;
+use crate::nets::packed::PackedTensor;
+use crate::nets::shapes::STATIC_CONTEXTS;
+use crate::nets::store::Packer;
 use crate::plain::PlainTensors;
 use alloc::format;
 use alloc::vec::Vec;
 
 /// The model file's tensors from plain ones that have their places and shapes.
-pub(in super::super) fn pack(schema: &Schema, config: &TftConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
+pub(crate) fn pack(schema: &Schema, config: &TftConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
     let (mut to, plain) = (Packer::new(schema.precision), Plain(plain));
     let columns = Columns::new(schema);
     let selections = [

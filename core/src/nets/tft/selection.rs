@@ -1,11 +1,11 @@
 //! The selection networks of the `tft` family: folded into tables and lines when written, opened again.
 
-use super::super::fold::{Mat, Plain, add, elu, normalised, sigmoid};
-use super::super::shapes::{GrnSize, Skip};
-use super::super::store::{Opener, Packer};
-use crate::bundle::{Schema, TftConfig, Variable};
+use crate::bundle::{Input, Schema, TftConfig, Variable, n_blocks};
 use crate::error::OpenError;
 use crate::layers::{Branch, GateNorm, Lookup, Norm, Selection, Source, WeightNet, WeightOutput};
+use crate::nets::fold::{Mat, Plain, add, elu, normalised, sigmoid};
+use crate::nets::shapes::{GrnSize, Skip};
+use crate::nets::store::{Opener, Packer};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -20,7 +20,7 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn new(schema: &Schema) -> Self {
         let (mut n_reals, mut n_codes) = (0, 0);
-        let mut place = |input: &crate::bundle::Input| {
+        let mut place = |input: &Input| {
             let next = if input.categories.is_some() {
                 &mut n_codes
             } else {
@@ -64,7 +64,7 @@ pub(super) fn open(
     Ok(Some(Selection {
         weights,
         branches,
-        lanes: crate::bundle::n_blocks(config.n_hidden),
+        lanes: n_blocks(config.n_hidden),
     }))
 }
 
@@ -82,7 +82,7 @@ fn open_weights(
         config.rules.norm_eps,
     );
     let size = config.weight_size(variables, temporal);
-    let mut tables = |from: &mut Opener<'_>, part: &str, width| {
+    let tables = |from: &mut Opener<'_>, part: &str, width| {
         let categorical = variables.iter().filter_map(|v| Some((v, v.n_categories?)));
         let mut lookups = Vec::new();
         for (v, n_categories) in categorical {

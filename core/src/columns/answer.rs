@@ -1,9 +1,9 @@
 //! Head values to outputs in their units, group by group.
 
-use crate::bundle::{OutputKind, Schema};
-use crate::intake::{Intake, IntakeWork};
+use super::intake::{Intake, IntakeWork};
+use super::normalize::{inverse, softplus};
+use crate::bundle::{Output, OutputKind, Schema};
 use crate::kernels::Kernels;
-use crate::normalize::{inverse, softplus};
 use alloc::vec::Vec;
 
 /// Smallest deviation of [`OutputKind::GaussianSoftplus`].
@@ -19,7 +19,7 @@ pub(crate) struct Group {
 
 /// The groups of a schema in order.
 pub(crate) fn groups(schema: &Schema) -> Vec<Group> {
-    let group = |o: &crate::bundle::Output| Group {
+    let group = |o: &Output| Group {
         n: o.labels.len(),
         kind: o.kind,
         normalizer: o

@@ -3,11 +3,11 @@
 //! Used by every family but `lstm`, whose inputs are all observed reals and go through one kernel. Static columns are
 //! read in row 0, observed ones in encoder rows alone; derived columns follow from the window.
 
-use crate::bundle::{Derived, Input, Missing, Role, Schema};
+use super::normalize::{CenterScale, Scaling};
+use crate::bundle::{Derived, Input, Missing, Role, Scaler, Schema};
 use crate::error::RunError;
 use crate::flags::Flags;
 use crate::layers::Rows;
-use crate::normalize::{CenterScale, Scaling};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -306,7 +306,7 @@ fn kind(input: &Input, place: usize, named: &impl Fn(&str) -> usize) -> Kind {
             unknown: categories.unknown,
         };
     }
-    let scaler = input.scaler.unwrap_or(crate::bundle::Scaler::IDENTITY);
+    let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
     let Some(derived) = &input.derived else {
         let scale = match &input.scaled_by {
             Some(name) => Scale::Normalizer(named(name)),

@@ -1,0 +1,7 @@
+//! The columns of windows and answers: raw values to what a net reads, head values to outputs in their units.
+
+pub(crate) mod answer;
+mod intake;
+mod normalize;
+
+pub(crate) use intake::{Intake, IntakeWork, RawWindow};
