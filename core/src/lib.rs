@@ -46,6 +46,7 @@ pub mod decide;
 pub mod error;
 pub mod features;
 mod flags;
+mod interpretation;
 pub mod kernels;
 mod layers;
 mod model;
@@ -55,6 +56,7 @@ mod session;
 pub mod simd;
 
 pub use flags::Flags;
+pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};
 pub use nets::write_model;
 pub use session::{Sample, Session};

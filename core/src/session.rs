@@ -5,6 +5,7 @@ use crate::columns::answer::{self, Group};
 use crate::columns::{IntakeWork, RawWindow};
 use crate::error::RunError;
 use crate::flags::Flags;
+use crate::interpretation::Interpretation;
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
 use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
@@ -114,6 +115,16 @@ impl Session {
             return self.run_batch(window, 1, out);
         }
         self.run_rows(window, [n_encoder, n_decoder], 0, out)
+    }
+
+    /// Selection and attention weights of the last window run; none before the first one, and none of an LSTM stack.
+    /// After an error they are of no use.
+    #[must_use]
+    pub fn interpret(&self) -> Vec<Interpretation> {
+        match (&self.model.net, &self.work) {
+            (OpenNet::Rows(net), Work::Rows(_, work)) => net.interpret(work),
+            _ => Vec::new(),
+        }
     }
 
     fn check_lengths(&self, n_encoder: usize, n_decoder: usize) -> Result<(), RunError> {

@@ -6,6 +6,8 @@
 mod activation;
 #[cfg(all(test, feature = "std"))]
 mod agreement;
+#[cfg(all(test, feature = "std"))]
+mod agreement_rows;
 mod attend;
 mod dense;
 mod gates;

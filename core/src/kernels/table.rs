@@ -169,13 +169,6 @@ kernels! {
     pub fn softmax(isa, x: &mut [f32]) {
         rows::softmax(isa, x);
     }
-    /// Layer norm over the slice in place: biased variance, `eps` inside the root.
-    ///
-    /// # Panics
-    /// When `gain` or `shift` has another length than `x`.
-    pub fn layer_norm(isa, x: &mut [f32], gain: &[f32], shift: &[f32], eps: f32) {
-        rows::layer_norm(isa, x, gain, shift, eps);
-    }
 }
 
 impl Kernels {

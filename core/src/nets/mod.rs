@@ -10,6 +10,7 @@ mod tft;
 
 use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
 use crate::error::{OpenError, WriteError};
+use crate::interpretation::Interpretation;
 use crate::kernels::Kernels;
 use crate::layers::Rows;
 use crate::plain::{PlainTensor, PlainTensors};
@@ -117,6 +118,13 @@ impl RowsNet {
     pub(crate) fn work(&self) -> RowsWork {
         match self {
             Self::Tft(net) => RowsWork::Tft(net.work()),
+        }
+    }
+
+    /// Weights of the last run.
+    pub(crate) fn interpret(&self, work: &RowsWork) -> Vec<Interpretation> {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.interpret(work),
         }
     }
 

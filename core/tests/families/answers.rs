@@ -89,6 +89,33 @@ fn bf16_answers_of_the_tft_stay_near_the_original() {
     }
 }
 
+/// Weights and attention of pytorch-forecasting's nets, with its own names and layouts.
+#[test]
+fn weights_and_attention_are_those_of_pytorch_forecasting() {
+    for name in ["pf_reals", "pf_mixed", "pf_shared", "pf_auto"] {
+        let fixture = Fixture::open(name);
+        let file = file(&fixture, Precision::F32);
+        let mut session = session(&file, Level::detect());
+        for (i, window) in fixture.windows().iter().enumerate() {
+            let mut out = vec![0.0; window.expected.len()];
+            session
+                .run_lengths(&window.rows, window.n_encoder, window.n_decoder, &mut out)
+                .expect("the window is sound");
+            for found in session.interpret() {
+                let expected = fixture.forecasting_weights(found.name, i, window);
+                assert_eq!(found.values.len(), expected.len(), "{name} {}", found.name);
+                for (a, b) in found.values.iter().zip(&expected) {
+                    assert!(
+                        (f64::from(*a) - b).abs() <= 1e-5,
+                        "{name} {}: {a} and {b}",
+                        found.name
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn windows_without_encoder_rows_are_answered_as_pytorch_forecasting_answers_them_alone() {
     let mut fixture = Fixture::open("pf_mixed");

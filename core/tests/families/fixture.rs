@@ -211,6 +211,32 @@ impl Fixture {
         (0..input.shape[0]).map(window).collect()
     }
 
+    /// Selection or attention weights of window `i` as the core names and lays them out.
+    pub(crate) fn forecasting_weights(&self, name: &str, i: usize, window: &Window) -> Vec<f64> {
+        let path = self.folder.join("golden.npz");
+        let get = |part: &str| array::<f64>(&path, part);
+        let selected = |part: &str, n: usize| {
+            let all = get(part);
+            let n_variables = all.shape[all.shape.len() - 1];
+            all.at(i)[..n * n_variables].to_vec()
+        };
+        match name {
+            "static_weights" => selected("static_variables", 1),
+            "encoder_weights" => selected("encoder_variables", window.n_encoder),
+            "decoder_weights" => selected("decoder_variables", window.n_decoder),
+            "attention" => {
+                let (past, future) = (get("encoder_attention"), get("decoder_attention"));
+                let (heads, longest) = (past.shape[2], [past.shape[3], future.shape[3]]);
+                let row = |at: usize| {
+                    let (a, b) = (&past.at(i)[at * longest[0]..], &future.at(i)[at * longest[1]..]);
+                    [&a[..window.n_encoder], &b[..window.n_decoder]].concat()
+                };
+                (0..window.n_decoder * heads).flat_map(row).collect()
+            }
+            other => panic!("no array for {other}"),
+        }
+    }
+
     /// The windows of one of pytorch-forecasting's batches, padding cut off.
     pub(crate) fn forecasting_windows(&self, file: &str, prefix: &str) -> Vec<Window> {
         let path = self.folder.join(file);

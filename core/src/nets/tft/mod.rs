@@ -7,6 +7,7 @@ mod selection;
 
 use crate::bundle::{Bundle, EmptyEncoder, MaskRule, TftConfig, n_blocks};
 use crate::error::OpenError;
+use crate::interpretation::Interpretation;
 use crate::kernels::{Kernels, Keys};
 use crate::layers::{Attention, GateNorm, Grn, Linear, LstmStack, Rows, Selection};
 use crate::nets::open_plain;
@@ -59,6 +60,8 @@ pub(crate) struct TftWork {
     weights: [Vec<Lane>; 3],
     /// `[answers, heads, rows]`.
     attention: Vec<f32>,
+    /// Encoder and decoder rows of the last run.
+    lengths: [usize; 2],
 }
 
 impl TftNet {
@@ -131,7 +134,33 @@ impl TftNet {
                 per_step(self.decoder_selection.as_ref(), self.n_ahead),
             ],
             attention: vec![0.0; answers * self.attention.n_heads * rows],
+            lengths: [0, 0],
         }
+    }
+
+    /// Weights of the last run.
+    pub(crate) fn interpret(&self, work: &TftWork) -> Vec<Interpretation> {
+        let [n_encoder, n_decoder] = work.lengths;
+        let selections = [
+            ("static_weights", self.static_selection.as_ref(), 1),
+            ("encoder_weights", Some(&self.encoder_selection), n_encoder),
+            ("decoder_weights", self.decoder_selection.as_ref(), n_decoder),
+        ];
+        let selected = selections.into_iter().zip(&work.weights);
+        let mut found: Vec<Interpretation> = selected
+            .filter_map(|((name, selection, n), weights)| {
+                Some(Interpretation::of_lanes(
+                    name,
+                    weights,
+                    n,
+                    selection?.branches.len(),
+                ))
+            })
+            .collect();
+        let answers = if self.n_ahead == 0 { 1 } else { n_decoder };
+        let shape = [answers, self.attention.n_heads, n_encoder + n_decoder];
+        found.push(Interpretation::of_attention("attention", &work.attention, shape));
+        found
     }
 
     fn n_scratch(&self) -> usize {
@@ -162,6 +191,7 @@ impl TftNet {
         n_decoder: usize,
     ) -> &'w [Lane] {
         let (l, n) = (self.lanes, n_encoder + n_decoder);
+        work.lengths = [n_encoder, n_decoder];
         self.run_statics(kernels, work, rows);
         self.select(kernels, work, rows, n_encoder, n_decoder);
         self.recur(kernels, work, n_encoder, n_decoder);
