@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Version this build writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Key of the document in the metadata.
 const KEY: &str = "tickfuse_checkpoint";
 /// Prefixes of the four tensor groups.
@@ -326,6 +326,7 @@ fn damaged(path: &Path, problem: String) -> CheckpointError {
 mod tests {
     use super::*;
     use crate::fit::state::EarlyStop;
+    use crate::metrics::scores::Baselines;
     use crate::optim::schedule::PlateauState;
     use crate::tape::params::Init;
 
@@ -353,6 +354,7 @@ mod tests {
             early: EarlyStop::default(),
             pos_weight: 1.0,
             train_rate: 1.0 / 3.0,
+            baselines: Baselines::default(),
             history: Vec::new(),
         };
         let mut adam = AdamW::new(AdamWConfig::default(), &layout);

@@ -163,7 +163,15 @@ fn the_loss_falls_and_the_task_is_learnt() {
         ..config()
     };
     let outcome = run_plain(&config, &Synthetic::new(400, 1)).unwrap();
-    let last = &outcome.state.history.last().unwrap().valid;
+    let last = outcome
+        .state
+        .history
+        .last()
+        .unwrap()
+        .valid
+        .binary
+        .as_ref()
+        .unwrap();
     assert!(
         last.accuracy > 0.9 && last.accuracy > last.majority_rate + 0.3,
         "{last:?}"
@@ -492,7 +500,7 @@ fn bf16_training_learns_too_with_other_bits() {
     )
     .unwrap();
     assert_ne!(full.last, half.last);
-    let valid = &half.state.history.last().unwrap().valid;
+    let valid = half.state.history.last().unwrap().valid.binary.as_ref().unwrap();
     assert!(valid.accuracy > 0.9, "{valid:?}");
 }
 

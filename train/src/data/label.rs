@@ -4,6 +4,37 @@
 //! never given the label 0.
 
 use super::table::FeatureTable;
+use serde::{Deserialize, Serialize};
+
+/// What the numbers of a label column are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// 1 for up, 0 for not up.
+    Direction,
+    /// The number of a class; names in the order of the numbers.
+    Classes(Vec<String>),
+    /// A return.
+    Return,
+    /// A return in units of the target volatility.
+    ScaledReturn,
+    /// The volatility of the decision.
+    Volatility,
+}
+
+impl LabelKind {
+    /// For messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Direction => "a direction, 0 or 1".into(),
+            Self::Classes(names) => format!("the classes {}", names.join(", ")),
+            Self::Return => "a return".into(),
+            Self::ScaledReturn => "a volatility-scaled return".into(),
+            Self::Volatility => "a volatility".into(),
+        }
+    }
+}
 
 /// What happened in the H bars after a row.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -20,6 +20,7 @@ use crate::data::table::{self, Panel, TableOptions};
 use crate::data::window::{Batches, Target as LabelKind, WindowIndex};
 use crate::data::{DataError, guard, snapshot};
 use crate::fit::{self, BatchSource, CheckpointPlan, FitError, Observer, Outcome, Run};
+use crate::losses::Loss;
 use crate::metrics::BinaryMetrics;
 use crate::nets::lstm::{LstmNet, LstmNetConfig};
 use serde::Serialize;
@@ -115,6 +116,11 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`].
     pub fn prepare(config: TrainConfig) -> Result<Self, ExperimentError> {
+        if !matches!(config.fit.loss, Loss::Bce(_)) {
+            let found = config.fit.loss.name();
+            let reason = format!("loss: expected bce for a probability of up, found {found}");
+            return Err(FitError::Config(reason).into());
+        }
         let (found, series) = snapshot::load(&config.data.snapshot)?;
         let defs = config.feature_defs()?;
         let options = TableOptions {
@@ -153,6 +159,7 @@ impl Experiment {
     ) -> Result<Outcome, ExperimentError> {
         let source = |part| Windows {
             batches: &self.batches,
+            index: &self.index,
             part,
         };
         let fingerprint = self.fingerprint();
@@ -281,12 +288,17 @@ fn net_config(config: &TrainConfig, n_features: usize) -> LstmNetConfig {
 /// The windows of one part as the trainer reads them.
 struct Windows<'a> {
     batches: &'a Batches,
+    index: &'a WindowIndex,
     part: &'a Part,
 }
 
 impl BatchSource for Windows<'_> {
     fn len(&self) -> usize {
         self.part.samples.len()
+    }
+
+    fn decision_ns(&self, window: usize) -> Option<i64> {
+        Some(self.index.samples[self.part.samples[window]].decision_ns)
     }
 
     fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {

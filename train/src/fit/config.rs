@@ -1,6 +1,7 @@
 //! The configuration of a fit, as it stands in a TOML file.
 
-use crate::metrics::BinaryMetrics;
+use crate::losses::Loss;
+use crate::metrics::scores::Scores;
 use crate::ops::product::Compute;
 use crate::optim::adamw::AdamWConfig;
 use crate::optim::schedule::ScheduleConfig;
@@ -30,9 +31,11 @@ pub struct FitConfig {
     pub patience: Option<usize>,
     /// Improvement that counts.
     pub min_delta: f64,
+    /// What is minimised.
+    pub loss: Loss,
     /// What decides about the best weights, early stopping and the plateau schedule.
     pub monitor: Monitor,
-    /// Weight of the positive class in the loss.
+    /// Weight of the positive class in the binary loss.
     pub pos_weight: PosWeight,
     /// Seed of start values, shuffles and dropout.
     pub seed: u64,
@@ -58,6 +61,7 @@ impl Default for FitConfig {
             schedule: ScheduleConfig::Constant,
             patience: Some(5),
             min_delta: 0.0,
+            loss: Loss::default(),
             monitor: Monitor::ValidLoss,
             pos_weight: PosWeight::Value(1.0),
             seed: 42,
@@ -101,7 +105,26 @@ impl FitConfig {
                 return Err(format!("{key}: expected 0 or more, found {x}"));
             }
         }
+        self.validate_loss()?;
         self.schedule.validate()
+    }
+
+    fn validate_loss(&self) -> Result<(), String> {
+        self.loss.validate().map_err(|e| e.to_string())?;
+        if !matches!(self.loss, Loss::Bce(_)) && self.pos_weight != PosWeight::Value(1.0) {
+            let name = self.loss.name();
+            return Err(format!(
+                "pos_weight: expected none with the loss {name}, found {:?}",
+                self.pos_weight
+            ));
+        }
+        if !self.monitor.fits(&self.loss) {
+            let (monitor, loss) = (self.monitor.name(), self.loss.name());
+            return Err(format!(
+                "monitor: expected a metric of the loss {loss}, found {monitor}"
+            ));
+        }
+        Ok(())
     }
 
     /// Constants of the optimiser.
@@ -149,34 +172,67 @@ pub enum PosWeightRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Monitor {
-    /// Loss with the training's `pos_weight`; smaller is better.
+    /// The training loss, with its `pos_weight`; smaller is better.
     ValidLoss,
     /// Unweighted log-loss; smaller is better.
     LogLoss,
     /// Brier score; smaller is better.
     Brier,
-    /// Accuracy; larger is better.
+    /// Accuracy of a probability or of classes; larger is better.
     Accuracy,
     /// Area under the ROC curve; larger is better.
     Auc,
+    /// Unweighted cross-entropy of classes; smaller is better.
+    CrossEntropy,
+    /// Mean pinball loss, factor 1; smaller is better.
+    Pinball,
+    /// Mean distance of coverages from their levels; smaller is better.
+    CalibrationError,
+    /// Negative log-likelihood of a Gaussian; smaller is better.
+    Nll,
+    /// Sharpe ratio of the portfolio's series, one return per date; larger is better.
+    DailySharpe,
 }
 
 impl Monitor {
     /// Direction.
     #[must_use]
     pub fn larger_is_better(self) -> bool {
-        matches!(self, Self::Accuracy | Self::Auc)
+        matches!(self, Self::Accuracy | Self::Auc | Self::DailySharpe)
     }
 
-    /// The value, absent for an AUC of one label.
+    /// Whether `loss` reads what the metric is of.
     #[must_use]
-    pub fn value(self, valid_loss: f64, metrics: &BinaryMetrics) -> Option<f64> {
+    pub fn fits(self, loss: &Loss) -> bool {
+        let has = |kind: &str| loss.parts().iter().any(|(_, part)| part.name() == kind);
+        match self {
+            Self::ValidLoss => true,
+            Self::LogLoss | Self::Auc => has("bce"),
+            Self::Brier | Self::Accuracy => has("bce") || has("cross_entropy"),
+            Self::CrossEntropy => has("cross_entropy"),
+            Self::Pinball | Self::CalibrationError => has("pinball"),
+            Self::Nll => has("gaussian_nll"),
+            Self::DailySharpe => has("sharpe"),
+        }
+    }
+
+    /// The value; absent for an AUC of one label, for a Sharpe ratio of equal returns, and where the loss reads nothing of the
+    /// kind.
+    #[must_use]
+    pub fn value(self, valid_loss: f64, scores: &Scores) -> Option<f64> {
+        let (binary, classes) = (scores.binary.as_ref(), scores.classes.as_ref());
+        let (quantiles, portfolio) = (scores.quantiles.as_ref(), scores.portfolio.as_ref());
         match self {
             Self::ValidLoss => Some(valid_loss),
-            Self::LogLoss => Some(metrics.log_loss),
-            Self::Brier => Some(metrics.brier),
-            Self::Accuracy => Some(metrics.accuracy),
-            Self::Auc => metrics.auc,
+            Self::LogLoss => binary.map(|m| m.log_loss),
+            Self::Brier => binary.map(|m| m.brier).or(classes.map(|m| m.brier)),
+            Self::Accuracy => binary.map(|m| m.accuracy).or(classes.map(|m| m.accuracy)),
+            Self::Auc => binary.and_then(|m| m.auc),
+            Self::CrossEntropy => classes.map(|m| m.cross_entropy),
+            Self::Pinball => quantiles.map(|m| m.pinball),
+            Self::CalibrationError => quantiles.map(|m| m.calibration_error),
+            Self::Nll => scores.gaussian.as_ref().map(|m| m.nll),
+            Self::DailySharpe => portfolio.and_then(|m| m.sharpe),
         }
     }
 
@@ -189,6 +245,11 @@ impl Monitor {
             Self::Brier => "brier",
             Self::Accuracy => "accuracy",
             Self::Auc => "auc",
+            Self::CrossEntropy => "cross_entropy",
+            Self::Pinball => "pinball",
+            Self::CalibrationError => "calibration_error",
+            Self::Nll => "nll",
+            Self::DailySharpe => "daily_sharpe",
         }
     }
 }
@@ -232,6 +293,29 @@ mod tests {
             let config: FitConfig = toml::from_str(text).unwrap();
             assert!(config.validate().unwrap_err().starts_with(key), "{text}");
         }
+    }
+
+    #[test]
+    fn a_metric_that_the_loss_says_nothing_of_is_refused() {
+        let with = |rest: &str| {
+            let text = format!("loss = {{ kind = \"pinball\", levels = [0.1, 0.9] }}\n{rest}");
+            toml::from_str::<FitConfig>(&text).unwrap().validate()
+        };
+        for monitor in ["valid_loss", "pinball", "calibration_error"] {
+            assert_eq!(with(&format!("monitor = \"{monitor}\"")), Ok(()));
+        }
+        assert_eq!(
+            with("monitor = \"auc\"").unwrap_err(),
+            "monitor: expected a metric of the loss pinball, found auc"
+        );
+        assert!(
+            with("pos_weight = 2.0")
+                .unwrap_err()
+                .starts_with("pos_weight: expected none")
+        );
+        let text = "loss = { kind = \"pinball\", levels = [0.9, 0.1] }";
+        let error = toml::from_str::<FitConfig>(text).unwrap().validate().unwrap_err();
+        assert!(error.starts_with("loss.pinball.levels"), "{error}");
     }
 
     #[test]

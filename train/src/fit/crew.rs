@@ -5,6 +5,8 @@
 
 use super::FitError;
 use super::source::BatchSource;
+use super::survey::find_fault;
+use crate::losses::Loss;
 use crate::nets::Net;
 use crate::ops::dropout;
 use crate::ops::product::Compute;
@@ -25,7 +27,7 @@ const PREDICT_BATCH: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Task {
     /// Forward and backward; the key of dropout is (seed, step, shard).
-    Train { pos_weight: f64, seed: u64, step: u64 },
+    Train { seed: u64, step: u64 },
     /// Forward only.
     Predict,
 }
@@ -37,6 +39,8 @@ pub(super) struct Job<'a, N> {
     pub(super) source: &'a dyn BatchSource,
     pub(super) set: &'static str,
     pub(super) indices: &'a [usize],
+    /// What is minimised, and what labels have to be; absent where labels are only passed on.
+    pub(super) loss: Option<&'a Loss>,
     pub(super) task: Task,
     pub(super) compute: Compute,
 }
@@ -54,7 +58,8 @@ struct Shard {
     grads: Gradients<f32>,
     x: Vec<f32>,
     y: Vec<f32>,
-    logits: Vec<f32>,
+    /// `[windows, answered steps, columns]`.
+    answers: Vec<f32>,
     loss: f64,
     fault: Option<FitError>,
 }
@@ -71,7 +76,10 @@ impl Crew {
 
     /// Runs a batch over all its shards and returns how many there were.
     fn run<N: Net>(&mut self, job: &Job<'_, N>) -> Result<usize, FitError> {
-        let n = n_shards(job.indices.len(), self.min_shards);
+        let n = match job.task {
+            Task::Train { .. } if job.loss.is_some_and(Loss::is_batch_statistic) => 1,
+            _ => n_shards(job.indices.len(), self.min_shards),
+        };
         while self.shards.len() < n {
             self.shards.push(Shard::new(&self.layout));
         }
@@ -97,7 +105,7 @@ impl Crew {
         }
     }
 
-    /// Loss (a mean over the batch) and gradients of a batch, in shard order.
+    /// Loss and gradients of a batch, in shard order.
     pub(super) fn gradients<N: Net>(
         &mut self,
         job: &Job<'_, N>,
@@ -113,31 +121,32 @@ impl Crew {
         Ok((loss, &mut first.grads))
     }
 
-    /// Logits and labels of a batch, appended.
+    /// Answers and labels of a batch, appended.
     fn predict<N: Net>(
         &mut self,
         job: &Job<'_, N>,
-        logits: &mut Vec<f32>,
+        answers: &mut Vec<f32>,
         labels: &mut Vec<f32>,
     ) -> Result<(), FitError> {
         let n = self.run(job)?;
         for shard in &self.shards[..n] {
-            logits.extend_from_slice(&shard.logits);
+            answers.extend_from_slice(&shard.answers);
             labels.extend_from_slice(&shard.y);
         }
         Ok(())
     }
 
-    /// Logits and labels of a whole set, `[len, n_outputs]` each.
+    /// Answers `[len, n_answers, n_outputs]` and labels `[len, n_labels]` of a whole set.
     pub(super) fn predict_all<N: Net>(
         &mut self,
         net: &N,
         params: &Params<f32>,
         source: &dyn BatchSource,
         set: &'static str,
+        loss: Option<&Loss>,
         compute: Compute,
     ) -> Result<(Vec<f32>, Vec<f32>), FitError> {
-        let (mut logits, mut labels) = (Vec::new(), Vec::new());
+        let (mut answers, mut labels) = (Vec::new(), Vec::new());
         let all: Vec<usize> = (0..source.len()).collect();
         for indices in all.chunks(PREDICT_BATCH) {
             let job = Job {
@@ -146,19 +155,20 @@ impl Crew {
                 source,
                 set,
                 indices,
+                loss,
                 task: Task::Predict,
                 compute,
             };
-            self.predict(&job, &mut logits, &mut labels)?;
+            self.predict(&job, &mut answers, &mut labels)?;
         }
-        Ok((logits, labels))
+        Ok((answers, labels))
     }
 }
 
-/// Logits and labels of every window of `source`, `[len, n_outputs]` each.
+/// Answers `[len, n_answers, n_outputs]` and labels `[len, n_labels]` of every window of `source`, labels as they are.
 ///
 /// # Errors
-/// When an input is not finite or a label is outside [0, 1].
+/// When an input is not finite.
 pub fn predict<N: Net>(
     net: &N,
     params: &Params<f32>,
@@ -166,7 +176,7 @@ pub fn predict<N: Net>(
     threads: usize,
 ) -> Result<(Vec<f32>, Vec<f32>), FitError> {
     let mut crew = Crew::new(net.layout(), threads.max(1), 1);
-    crew.predict_all(net, params, source, "given", Compute::F32)
+    crew.predict_all(net, params, source, "given", None, Compute::F32)
 }
 
 /// Shards of a batch of `len` windows.
@@ -187,7 +197,7 @@ impl Shard {
             grads: Gradients::zeros(layout),
             x: Vec::new(),
             y: Vec::new(),
-            logits: Vec::new(),
+            answers: Vec::new(),
             loss: 0.0,
             fault: None,
         }
@@ -197,7 +207,7 @@ impl Shard {
         let indices = &job.indices[shard_range(job.indices.len(), k, n)];
         let (rows, width) = (job.net.n_rows(), job.net.n_features());
         self.x.resize(rows * indices.len() * width, 0.0);
-        self.y.resize(indices.len() * job.net.n_outputs(), 0.0);
+        self.y.resize(indices.len() * job.source.n_labels(), 0.0);
         job.source.fill(indices, &mut self.x, &mut self.y);
         self.fault = self.find_fault(job, indices);
         if self.fault.is_some() {
@@ -212,12 +222,12 @@ impl Shard {
         let z = job.net.forward(&mut graph, x);
         match job.task {
             Task::Predict => {
-                self.logits.clear();
-                self.logits.extend_from_slice(self.tape.value(z));
+                let steps = (job.net.n_answers(), indices.len(), job.net.n_outputs());
+                by_window(self.tape.value(z), steps, &mut self.answers);
             }
-            Task::Train { pos_weight, .. } => {
-                let count = job.indices.len() * job.net.n_outputs();
-                let loss = self.tape.bce_with_logits(z, &self.y, pos_weight, count);
+            Task::Train { .. } => {
+                let loss = job.loss.expect("a training batch has a loss");
+                let loss = loss.apply(&mut self.tape, z, &self.y, job.indices.len());
                 self.loss = f64::from(self.tape.value(loss)[0]);
                 self.grads.clear();
                 self.tape.backward(loss, job.params, &mut self.grads);
@@ -236,14 +246,19 @@ impl Shard {
                 found: self.x[at],
             });
         }
-        let at = self.y.iter().position(|y| !(0.0..=1.0).contains(y))?;
-        let width = job.net.n_outputs();
-        Some(FitError::Label {
-            set: job.set,
-            window: indices[at / width],
-            column: at % width,
-            found: self.y[at],
-        })
+        let n_labels = job.source.n_labels();
+        let per_step = n_labels / job.net.n_answers();
+        find_fault(job.loss?, per_step, n_labels, job.set, indices, &self.y)
+    }
+}
+
+/// `[steps, windows, columns]` as `[windows, steps, columns]`.
+fn by_window(z: &[f32], (n_steps, n_windows, n_columns): (usize, usize, usize), out: &mut Vec<f32>) {
+    out.clear();
+    for window in 0..n_windows {
+        for step in 0..n_steps {
+            out.extend_from_slice(&z[(step * n_windows + window) * n_columns..][..n_columns]);
+        }
     }
 }
 
@@ -279,6 +294,13 @@ mod tests {
                 assert!(sizes.max().unwrap() <= SHARD_ROWS);
             }
         }
+    }
+
+    #[test]
+    fn answers_of_a_window_come_together() {
+        let mut out = vec![9.0];
+        by_window(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], (2, 2, 2), &mut out);
+        assert_eq!(out, [0.0, 1.0, 4.0, 5.0, 2.0, 3.0, 6.0, 7.0]);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! Same seed, same bits: shuffles are keyed by (seed, epoch), dropout by (seed, step, shard), a batch is split into shards by
 //! its length alone and gradients are added in shard order, so neither the number of threads nor an interruption shows in
-//! the result (for one instruction set; see [`crate::ops::gemm`]).
+//! the result (for one instruction set; see [`crate::ops::gemm`]). A loss that is a statistic of its batch, such as a Sharpe
+//! ratio, has one shard: its gradient is no sum over parts.
 
 pub mod config;
 pub mod crew;
 pub mod progress;
 pub mod source;
 pub mod state;
+mod survey;
 pub mod trainer;
 
 pub use config::{FitConfig, Monitor, PosWeight};
@@ -18,6 +20,8 @@ pub use state::{EpochReport, Observer, StepReport};
 pub use trainer::{CheckpointPlan, Outcome, Run, Status, fit, resume};
 
 use crate::checkpoint::CheckpointError;
+use crate::losses::LossError;
+use crate::losses::targets::TargetError;
 
 /// Why a fit ended without a result.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +46,8 @@ pub enum FitError {
         /// The value.
         found: f32,
     },
-    /// A label lies outside [0, 1].
-    #[error("{set} window {window}, label {column}: expected 0 to 1, found {found}")]
+    /// A label is none that the loss accepts.
+    #[error("{set} window {window}, label {column}: expected {expected}, found {found}")]
     Label {
         /// `training` or `validation`.
         set: &'static str,
@@ -51,9 +55,28 @@ pub enum FitError {
         window: usize,
         /// Label column.
         column: usize,
+        /// What the loss accepts.
+        expected: String,
         /// The value.
         found: f32,
     },
+    /// The loss does not fit the net or the labels.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// The labels are not what the loss takes them for.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Training and validation windows have different labels.
+    #[error("labels of a window: training has {train}, validation {valid}")]
+    Labels {
+        /// Of a training window.
+        train: usize,
+        /// Of a validation window.
+        valid: usize,
+    },
+    /// The monitored metric has no value on the validation set.
+    #[error("monitor = \"{0}\": the validation set gives it no value")]
+    Unmonitored(&'static str),
     /// `pos_weight = "balanced"` or the monitored metric needs both labels.
     #[error("the {0} set has one label only: {1} needs both")]
     OneLabel(&'static str, &'static str),

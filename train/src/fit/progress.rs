@@ -1,6 +1,7 @@
 //! Progress for people: bars with loss, metric and time left on a terminal, one line per epoch otherwise.
 
 use super::state::{EpochReport, Observer, StepReport};
+use crate::metrics::scores::Scores;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 
@@ -45,26 +46,53 @@ impl Progress {
     }
 }
 
-/// What a finished epoch looks like in a line: losses, metric, and accuracy beside its baseline.
+/// What a finished epoch looks like in a line: losses, metric, and figures beside their baselines.
 #[must_use]
 pub fn epoch_line(report: &EpochReport) -> String {
-    let valid = &report.valid;
     let metric = match report.monitor.name() {
         "valid_loss" => String::new(),
         name => format!(" {name} {:.5}", report.value),
     };
     format!(
-        "epoch {}: train loss {:.5}, valid loss {:.5} (base rate {:.5}),{metric} accuracy {:.4} ± {:.4} (majority {:.4}), lr {:.2e}{}",
+        "epoch {}: train loss {:.5}, valid loss {:.5},{metric}{} lr {:.2e}{}",
         report.epoch + 1,
         report.train_loss,
         report.valid_loss,
-        valid.base_log_loss,
-        valid.accuracy,
-        valid.accuracy_se,
-        valid.majority_rate,
+        figures(&report.valid),
         report.lr,
         if report.best { ", best" } else { "" },
     )
+}
+
+/// One clause per kind of score.
+fn figures(scores: &Scores) -> String {
+    let mut out = String::new();
+    let or_none = |x: Option<f64>| x.map_or_else(|| "none".to_owned(), |x| format!("{x:.3}"));
+    if let Some(m) = &scores.binary {
+        out += &format!(
+            " log-loss {:.5} (base rate {:.5}), accuracy {:.4} ± {:.4} (majority {:.4}),",
+            m.log_loss, m.base_log_loss, m.accuracy, m.accuracy_se, m.majority_rate
+        );
+    }
+    if let Some(m) = &scores.classes {
+        out += &format!(
+            " cross-entropy {:.5} (class shares {:.5}), accuracy {:.4} ± {:.4} (majority {:.4}),",
+            m.cross_entropy, m.base_cross_entropy, m.accuracy, m.accuracy_se, m.majority_rate
+        );
+    }
+    if let Some(m) = &scores.quantiles {
+        out += &format!(
+            " pinball {:.4e} (constant {:.4e}), calibration error {:.4},",
+            m.pinball, m.base_pinball, m.calibration_error
+        );
+    }
+    if let Some(m) = &scores.gaussian {
+        out += &format!(" nll {:.4} (constant {}),", m.nll, or_none(m.base_nll));
+    }
+    if let Some(m) = &scores.portfolio {
+        out += &format!(" Sharpe {} (hold {}),", or_none(m.sharpe), or_none(m.hold_sharpe));
+    }
+    out
 }
 
 impl Observer for Progress {
@@ -128,7 +156,14 @@ mod tests {
             lr: 1e-3,
             train_loss: 0.69,
             valid_loss: 0.68,
-            valid: BinaryMetrics::from_logits(&[0.5, -0.5], &[1.0, 0.0], MetricOptions::new(0.5, 1)),
+            valid: Scores {
+                binary: Some(BinaryMetrics::from_logits(
+                    &[0.5, -0.5],
+                    &[1.0, 0.0],
+                    MetricOptions::new(0.5, 1),
+                )),
+                ..Scores::default()
+            },
             monitor: Monitor::Auc,
             value: 1.0,
             best: true,

@@ -9,8 +9,19 @@ pub trait BatchSource: Sync {
     /// Number of windows.
     fn len(&self) -> usize;
 
-    /// Writes the windows `indices` time-major, `x [lookback, indices.len(), n_features]`, and their labels
-    /// `y [indices.len(), n_outputs]`. Every value is to be written.
+    /// Labels of a window, over all its answered steps: `[steps, label columns]` row-major. One unless said.
+    fn n_labels(&self) -> usize {
+        1
+    }
+
+    /// When the answer to a window is due, ns; windows of one time form one return of a portfolio. Absent where windows have
+    /// no time: each is then a date of its own.
+    fn decision_ns(&self, _window: usize) -> Option<i64> {
+        None
+    }
+
+    /// Writes the windows `indices` time-major, `x [rows, indices.len(), n_features]`, and their labels
+    /// `y [indices.len(), n_labels]`. Every value is to be written.
     fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]);
 
     /// Whether there are no windows.

@@ -1,7 +1,7 @@
 //! Where a fit stands, and what it tells whoever watches.
 
 use super::config::Monitor;
-use crate::metrics::BinaryMetrics;
+use crate::metrics::scores::{Baselines, Scores};
 use crate::optim::schedule::PlateauState;
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,10 @@ pub struct FitState {
     pub early: EarlyStop,
     /// Weight of the positive class in use.
     pub pos_weight: f64,
-    /// Share of positive labels in the training set.
+    /// Share of positive labels in the training set; the mean of all labels where they are not binary.
     pub train_rate: f64,
+    /// Statistics of the training labels that metrics are held against.
+    pub baselines: Baselines,
     /// Finished epochs.
     pub history: Vec<EpochReport>,
 }
@@ -96,7 +98,7 @@ pub struct EpochReport {
     /// Validation loss with the training's `pos_weight`.
     pub valid_loss: f64,
     /// Validation metrics with baselines.
-    pub valid: BinaryMetrics,
+    pub valid: Scores,
     /// Which metric decides.
     pub monitor: Monitor,
     /// Its value.

@@ -1,13 +1,14 @@
 //! The training loop: steps, epochs, best weights, early stopping, checkpoints, interruption.
 
 use super::FitError;
-use super::config::{FitConfig, PosWeight};
+use super::config::{FitConfig, Monitor};
 use super::crew::{Crew, Job, Task};
 use super::source::{BatchSource, epoch_order};
 use super::state::{EarlyStop, EpochReport, FitState, Observer, StepReport};
+use super::survey::{Survey, survey};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::losses::bce::bce;
-use crate::metrics::{BinaryMetrics, MetricOptions};
+use crate::losses::{Answers, Loss};
+use crate::metrics::scores::{Context, Scores};
 use crate::nets::Net;
 use crate::optim::adamw::AdamW;
 use crate::optim::clip::clip_norm;
@@ -85,8 +86,12 @@ pub fn start<N: Net>(
     run: Run<'_>,
     params: Params<f32>,
 ) -> Result<Outcome, FitError> {
-    check_run(config, &run)?;
-    let (pos_weight, train_rate) = class_balance(net, config, run.train)?;
+    check_run(net, config, &run)?;
+    let Survey {
+        pos_weight,
+        train_rate,
+        baselines,
+    } = survey(net, config, run.train)?;
     let schedule = Schedule::new(config.schedule, config.lr, 1);
     let state = FitState {
         epoch: 0,
@@ -98,6 +103,7 @@ pub fn start<N: Net>(
         early: EarlyStop::default(),
         pos_weight,
         train_rate,
+        baselines,
         history: Vec::new(),
     };
     let adam = AdamW::new(config.adamw(), net.layout());
@@ -114,7 +120,7 @@ pub fn resume<N: Net>(
     run: Run<'_>,
     checkpoint: Checkpoint,
 ) -> Result<Outcome, FitError> {
-    check_run(config, &run)?;
+    check_run(net, config, &run)?;
     checkpoint.check(&net.description(), config, run.data_fingerprint)?;
     let parts = checkpoint.into_parts(net.layout(), config.adamw())?;
     Trainer::new(
@@ -129,7 +135,7 @@ pub fn resume<N: Net>(
     .run()
 }
 
-fn check_run(config: &FitConfig, run: &Run<'_>) -> Result<(), FitError> {
+fn check_run<N: Net>(net: &N, config: &FitConfig, run: &Run<'_>) -> Result<(), FitError> {
     config.validate().map_err(FitError::Config)?;
     if run.train.is_empty() {
         return Err(FitError::Empty("training"));
@@ -137,38 +143,19 @@ fn check_run(config: &FitConfig, run: &Run<'_>) -> Result<(), FitError> {
     if run.valid.is_empty() {
         return Err(FitError::Empty("validation"));
     }
-    Ok(())
-}
-
-/// Weight of the positive class and share of positive labels in the training set.
-fn class_balance<N: Net>(
-    net: &N,
-    config: &FitConfig,
-    train: &dyn BatchSource,
-) -> Result<(f64, f64), FitError> {
-    let mut x = Vec::new();
-    let (mut positive, mut count) = (0.0, 0.0);
-    let all: Vec<usize> = (0..train.len()).collect();
-    for indices in all.chunks(256) {
-        let mut y = vec![0.0; indices.len() * net.n_outputs()];
-        x.resize(net.n_rows() * indices.len() * net.n_features(), 0.0);
-        train.fill(indices, &mut x, &mut y);
-        positive += y.iter().map(|&y| f64::from(y)).sum::<f64>();
-        count += y.len() as f64;
+    let [train, valid] = [run.train, run.valid].map(BatchSource::n_labels);
+    if train != valid {
+        return Err(FitError::Labels { train, valid });
     }
-    let weight = match config.pos_weight {
-        PosWeight::Value(weight) => weight,
-        PosWeight::Rule(_) if positive == 0.0 || positive == count => {
-            return Err(FitError::OneLabel("training", "pos_weight = \"balanced\""));
-        }
-        PosWeight::Rule(_) => (count - positive) / positive,
-    };
-    Ok((weight, positive / count))
+    config.loss.check_sizes(net.n_answers(), net.n_outputs(), train)?;
+    Ok(())
 }
 
 struct Trainer<'a, 'r, N> {
     net: &'a N,
     config: &'a FitConfig,
+    /// The configured loss with the weight of the positive class.
+    loss: Loss,
     run: Run<'r>,
     params: Params<f32>,
     best: Params<f32>,
@@ -196,6 +183,7 @@ impl<'a, 'r, N: Net> Trainer<'a, 'r, N> {
         Self {
             net,
             config,
+            loss: config.loss.with_pos_weight(state.pos_weight),
             run,
             params,
             best,
@@ -264,8 +252,8 @@ impl<'a, 'r, N: Net> Trainer<'a, 'r, N> {
             source: self.run.train,
             set: "training",
             indices,
+            loss: Some(&self.loss),
             task: Task::Train {
-                pos_weight: state.pos_weight,
                 seed: self.config.seed,
                 step: state.step,
             },
@@ -299,7 +287,10 @@ impl<'a, 'r, N: Net> Trainer<'a, 'r, N> {
     fn end_epoch(&mut self) -> Result<(), FitError> {
         let (valid_loss, valid) = self.validate()?;
         let monitor = self.config.monitor;
-        let missing = FitError::OneLabel("validation", "monitor = \"auc\"");
+        let missing = match monitor {
+            Monitor::Auc => FitError::OneLabel("validation", "monitor = \"auc\""),
+            other => FitError::Unmonitored(other.name()),
+        };
         let value = monitor.value(valid_loss, &valid).ok_or(missing)?;
         let state = &mut self.state;
         let best = state
@@ -328,23 +319,29 @@ impl<'a, 'r, N: Net> Trainer<'a, 'r, N> {
         Ok(())
     }
 
-    fn validate(&mut self) -> Result<(f64, BinaryMetrics), FitError> {
-        let (logits, labels) = self.crew.predict_all(
+    fn validate(&mut self) -> Result<(f64, Scores), FitError> {
+        let (out, labels) = self.crew.predict_all(
             self.net,
             &self.params,
             self.run.valid,
             "validation",
+            Some(&self.loss),
             self.config.compute,
         )?;
-        let weight = self.state.pos_weight;
-        let pairs = logits.iter().zip(&labels);
-        let losses = pairs.map(|(&z, &y)| bce(f64::from(z), f64::from(y), weight));
-        let loss = losses.sum::<f64>() / logits.len() as f64;
+        let answers = Answers::from_windows(self.net.n_answers(), self.net.n_outputs(), &out, &labels);
+        let loss = self.loss.value(&answers);
         if !loss.is_finite() {
             return Err(diverged(&self.state, "validation loss".to_owned(), loss));
         }
-        let options = MetricOptions::new(self.state.train_rate, self.run.horizon);
-        Ok((loss, BinaryMetrics::from_logits(&logits, &labels, options)))
+        let date = |window| self.run.valid.decision_ns(window).unwrap_or(window as i64);
+        let dates: Vec<i64> = (0..self.run.valid.len()).map(date).collect();
+        let context = Context {
+            train_rate: self.state.train_rate,
+            baselines: &self.state.baselines,
+            horizon: self.run.horizon,
+            dates: &dates,
+        };
+        Ok((loss, Scores::of(&self.loss, &answers, context)))
     }
 
     fn save(&self) -> Result<(), CheckpointError> {

@@ -48,6 +48,25 @@ impl Answers {
         }
     }
 
+    /// Takes answers and labels window after window, `[batch, steps, columns]` and `[batch, steps, label columns]`.
+    ///
+    /// # Panics
+    /// As [`Answers::new`].
+    #[must_use]
+    pub fn from_windows(n_steps: usize, n_columns: usize, out: &[f32], labels: &[f32]) -> Self {
+        let wide = |x: &f32| f64::from(*x);
+        let n_windows = out.len() / (n_steps * n_columns);
+        let row =
+            |step: usize, window: usize| out[(window * n_steps + step) * n_columns..][..n_columns].iter();
+        let steps = (0..n_steps).flat_map(|step| (0..n_windows).map(move |window| (step, window)));
+        let by_step = steps.flat_map(|(step, window)| row(step, window)).map(wide);
+        Self::new(
+            &[n_steps, n_windows, n_columns],
+            by_step.collect(),
+            labels.iter().map(wide).collect(),
+        )
+    }
+
     /// Answered steps of a window.
     #[must_use]
     pub fn n_steps(&self) -> usize {
@@ -209,6 +228,16 @@ pub(super) mod tests {
         assert_eq!((tail.n_steps(), tail.answer(1, 1)), (2, &[10.0, 11.0][..]));
         assert_eq!(tail.labels(), [1.0, 2.0, 4.0, 5.0]);
         assert_eq!(tail.label(0, 1, 0), answers.label(1, 1, 0));
+    }
+
+    #[test]
+    fn windows_after_one_another_become_steps_after_one_another() {
+        let answers = Answers::from_windows(2, 1, &[1.0, 2.0, 3.0, 4.0], &[0.1, 0.2, 0.3, 0.4]);
+        assert_eq!(answers.out(), [1.0, 3.0, 2.0, 4.0]);
+        assert_eq!(
+            (answers.answer(1, 0), answers.label(1, 0, 0)),
+            (&[2.0][..], f64::from(0.2f32))
+        );
     }
 
     #[test]

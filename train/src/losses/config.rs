@@ -110,6 +110,15 @@ impl Loss {
         }
     }
 
+    /// The same loss; a binary one with this weight of the positive class.
+    #[must_use]
+    pub fn with_pos_weight(&self, pos_weight: f64) -> Self {
+        match self {
+            Self::Bce(_) => Self::Bce(Bce { pos_weight }),
+            other => other.clone(),
+        }
+    }
+
     /// The word it has in a file.
     #[must_use]
     pub fn name(&self) -> &'static str {

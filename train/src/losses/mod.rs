@@ -12,6 +12,7 @@ pub mod joint;
 pub mod pinball;
 pub mod position;
 pub mod sharpe;
+pub mod targets;
 
 pub use answers::Answers;
 pub use config::{Loss, LossError};

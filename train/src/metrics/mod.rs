@@ -1,10 +1,17 @@
-//! How good a probability is, always beside what a constant would have reached.
+//! How good answers are, always beside what a constant would have reached.
 //!
-//! [`BinaryMetrics`] holds accuracy with the majority rate, log-loss with that of the training base rate, AUC, Brier score with
+//! [`scores::Scores`] are the metrics of whatever a loss reads: [`classes`], [`quantiles`], [`gaussian`], [`portfolio`], or
+//! [`BinaryMetrics`] of a probability; [`sameness`] asks whether different windows get different answers. [`BinaryMetrics`] holds accuracy with the majority rate, log-loss with that of the training base rate, AUC, Brier score with
 //! its constant counterpart, calibration error, and the signs of a degenerate forecaster.
 
 pub mod calibration;
+pub mod classes;
+pub mod gaussian;
+pub mod portfolio;
+pub mod quantiles;
 pub mod ranking;
+pub mod sameness;
+pub mod scores;
 
 use crate::losses::bce::bce;
 use serde::{Deserialize, Serialize};
@@ -37,15 +44,18 @@ impl MetricOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degenerate {
-    /// All probabilities on one side of one half.
+    /// All probabilities on one side of one half, or all positions on one side of zero.
     OneSide,
-    /// The deviation of the probabilities is below [`CONSTANT_BELOW`].
+    /// The same class is predicted every time.
+    OneClass,
+    /// The deviation of every answer is below [`CONSTANT_BELOW`].
     Constant,
-    /// A probability is NaN or infinite.
+    /// An answer is NaN or infinite.
     NotFinite,
 }
 
-/// Standard deviation of probabilities below which a forecaster counts as constant.
+/// Standard deviation below which a forecaster counts as constant; of probabilities and positions as they are, of values
+/// with a unit relative to the deviation of the labels.
 pub const CONSTANT_BELOW: f64 = 1e-4;
 
 /// Metrics of a binary forecaster with their baselines.
@@ -156,6 +166,14 @@ fn cross_entropy(p: f64, y: f64) -> f64 {
         p.clamp(1e-15, 1.0 - 1e-15)
     };
     -(y * p.ln() + (1.0 - y) * (1.0 - p).ln())
+}
+
+/// Whether every column of `values [n, k]` has a deviation below [`CONSTANT_BELOW`].
+fn constant_columns(values: &[f64], k: usize) -> bool {
+    (0..k).all(|column| {
+        let values: Vec<f64> = values.iter().skip(column).step_by(k).copied().collect();
+        deviation(&values) < CONSTANT_BELOW
+    })
 }
 
 fn deviation(p: &[f64]) -> f64 {
