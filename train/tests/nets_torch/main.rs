@@ -3,6 +3,7 @@
 //! Fixtures and their tolerances come from `fixtures/make/own_nets.py` and `fixtures/make/pytorch_forecasting_nets.py`. Answers and
 //! first gradients are compared in f64, where only a wrong formula can differ; the ten steps run in f32 as training does.
 
+mod configured;
 mod fixture;
 mod labels;
 mod library;

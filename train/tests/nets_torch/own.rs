@@ -1,12 +1,13 @@
 //! The forms no library has, against own `PyTorch` modules written from the formulas.
 
+use crate::configured;
 use crate::fixture::{AnyNet, Tensors, input_names, net, tolerance};
 use crate::labels::{Labels, loss};
 use crate::train::{Answer, Case, Optimiser};
 use tickfuse_train::nets::Net;
 use tickfuse_train::ops::real::Real;
-use tickfuse_train::tape::Var;
 use tickfuse_train::tape::engine::Graph;
+use tickfuse_train::tape::{Mode, Tape, Var};
 
 struct Plain;
 
@@ -14,6 +15,22 @@ impl Answer<AnyNet> for Plain {
     fn answer<R: Real>(&self, net: &AnyNet, graph: &mut Graph<'_, R>, x: Var) -> Var {
         net.forward(graph, x)
     }
+}
+
+/// Shape and values of the net's answers to the file's windows, from the start weights.
+fn answers(net: &AnyNet, file: &Tensors) -> (Vec<usize>, Vec<f64>) {
+    let (params, x) = (file.params::<f64>(net, "w."), file.values("x"));
+    let mut tape = Tape::default();
+    tape.begin(Mode::default());
+    let input = tape.input(&file.shape("x"), &x);
+    let out = net.forward(
+        &mut Graph {
+            tape: &mut tape,
+            params: &params,
+        },
+        input,
+    );
+    (tape.shape(out).to_vec(), tape.value(out).to_vec())
 }
 
 fn agrees(name: &str) {
@@ -28,6 +45,8 @@ fn agrees(name: &str) {
         y: file.values("y"),
     };
     let kind = training["loss"].as_str().unwrap();
+    let (shape, out) = answers(&net, &file);
+    configured::agrees(kind, &shape, &out, &labels);
     let option = |key: &str| training["optimiser"][key].as_f64();
     Case {
         name,
