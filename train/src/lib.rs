@@ -25,5 +25,6 @@ pub mod nets;
 pub mod ops;
 pub mod optim;
 pub mod predict;
+mod random;
 pub mod registry;
 pub mod tape;

@@ -172,6 +172,31 @@ pub enum DataError {
         /// Rows of the longest segment.
         found: usize,
     },
+    /// A window has fewer contexts than asked for.
+    #[error(
+        "{symbol}: window decided at {decision}: expected {expected} contexts of {rows} rows whose labels are known before \
+         the window's first bar, found {found}"
+    )]
+    TooFewContexts {
+        /// Symbol of the window.
+        symbol: String,
+        /// When it is decided.
+        decision: String,
+        /// Contexts asked for.
+        expected: usize,
+        /// Rows of a context.
+        rows: usize,
+        /// Contexts there are.
+        found: usize,
+    },
+    /// A window has no labels of the kind asked for.
+    #[error("{symbol}: window decided at {decision}: a label asked for is not known")]
+    Unlabelled {
+        /// Symbol of the window.
+        symbol: String,
+        /// When it is decided.
+        decision: String,
+    },
     /// A setting lies outside its range.
     #[error("{name}: expected {expected}, found {found}")]
     Setting {

@@ -2,7 +2,8 @@
 //! and scalers.
 //!
 //! The way of the data: [`bars::read`] or [`snapshot::load`] -> [`table::build`] -> [`window::WindowIndex`] ->
-//! [`split::Split`] -> [`scaler::fit`] -> [`window::Batches`]. [`guard`] holds the checks that each step is free of
+//! [`split::Split`] -> [`scaler::fit`] -> [`window::Batches`]. Labels other than the direction come from a
+//! [`label_table::LabelTable`]; [`contexts`] draws the earlier stretches that X-Trend looks at. [`guard`] holds the checks that each step is free of
 //! leaks; `tests/leaks.rs` shows each of them catching the mistake it is for.
 //!
 //! Time of a row is the open time of its bar. A row is decided when its bar closes, one bar interval later; as all
@@ -10,11 +11,15 @@
 
 pub mod bars;
 mod columns;
+pub mod context_batches;
+pub mod contexts;
 mod csv;
+pub mod entities;
 mod error;
 pub mod guard;
 pub mod inspect;
 pub mod label;
+pub mod label_table;
 pub mod manifest;
 mod parquet;
 pub mod scaler;
@@ -22,6 +27,7 @@ pub mod snapshot;
 pub mod split;
 pub mod table;
 pub mod time;
+pub mod volatility;
 pub mod window;
 
 pub use error::{DataError, Place};

@@ -2,6 +2,7 @@
 
 use super::error::DataError;
 use super::label::label;
+use super::label_table::LabelTable;
 use super::table::{FeatureTable, Panel};
 use super::time::iso;
 use tickfuse_core::bundle::Scaler;
@@ -61,6 +62,40 @@ impl WindowIndex {
             samples,
         })
     }
+
+    /// The windows that have all labels of a table.
+    ///
+    /// # Errors
+    /// A table of another horizon; a symbol that is left without a window.
+    pub fn labelled(&self, panel: &Panel, labels: &LabelTable) -> Result<Self, DataError> {
+        if labels.horizon != self.horizon {
+            return Err(DataError::Setting {
+                name: "horizon of the labels",
+                expected: "that of the windows",
+                found: format!("{} and {}", labels.horizon, self.horizon),
+            });
+        }
+        let has_all = |s: &&Sample| {
+            labels
+                .window(s.series as usize, s.end_row as usize, self.lookback)
+                .is_some()
+        };
+        let samples: Vec<Sample> = self.samples.iter().filter(has_all).copied().collect();
+        for (series, table) in (0..).zip(&panel.tables) {
+            let first = |samples: &[Sample]| samples.iter().position(|s| s.series == series);
+            if let (Some(at), None) = (first(&self.samples), first(&samples)) {
+                return Err(unlabelled(table, &self.samples[at]));
+            }
+        }
+        Ok(Self { samples, ..*self })
+    }
+}
+
+fn unlabelled(table: &FeatureTable, sample: &Sample) -> DataError {
+    DataError::Unlabelled {
+        symbol: table.symbol.clone(),
+        decision: iso(sample.decision_ns),
+    }
 }
 
 fn positive(name: &'static str, value: usize) -> Result<(), DataError> {
@@ -116,8 +151,11 @@ pub struct Batches {
     n_features: usize,
     /// `[n_rows, n_features]` per table.
     tables: Vec<Vec<f32>>,
-    /// Table, first row and label of every window of the index.
-    windows: Vec<(u32, u32, f32)>,
+    /// Table, first row and decision time of every window of the index.
+    windows: Vec<(u32, u32, i64)>,
+    /// `[n_windows, n_labels]`.
+    labels: Vec<f32>,
+    n_labels: usize,
 }
 
 impl Batches {
@@ -134,20 +172,58 @@ impl Batches {
         scalers: &[Scaler],
         target: Target,
     ) -> Result<Self, DataError> {
+        let label = |sample: &Sample| match target {
+            Target::Direction => f32::from(u8::from(sample.up)),
+            Target::Return => sample.future_return as f32,
+        };
+        let labels = index.samples.iter().map(label).collect();
+        Self::with_labels(panel, index, scalers, labels, 1)
+    }
+
+    /// [`Batches::new`] with the labels of a table.
+    ///
+    /// # Errors
+    /// [`DataError::Unlabelled`] for a window that has not all of them ([`WindowIndex::labelled`] drops these), and as
+    /// [`Batches::new`].
+    ///
+    /// # Panics
+    /// As [`Batches::new`].
+    pub fn labelled(
+        panel: &Panel,
+        index: &WindowIndex,
+        scalers: &[Scaler],
+        labels: &LabelTable,
+    ) -> Result<Self, DataError> {
+        let n_labels = labels.n_labels(index.lookback);
+        let mut values = Vec::with_capacity(index.samples.len() * n_labels);
+        for sample in &index.samples {
+            let series = sample.series as usize;
+            let found = labels.window(series, sample.end_row as usize, index.lookback);
+            values.extend_from_slice(found.ok_or_else(|| unlabelled(&panel.tables[series], sample))?);
+        }
+        Self::with_labels(panel, index, scalers, values, n_labels)
+    }
+
+    fn with_labels(
+        panel: &Panel,
+        index: &WindowIndex,
+        scalers: &[Scaler],
+        labels: Vec<f32>,
+        n_labels: usize,
+    ) -> Result<Self, DataError> {
         assert_eq!(scalers.len(), panel.n_features(), "scalers and features");
         let tables = panel.tables.iter().map(|table| scaled(panel, table, scalers));
         let window = |sample: &Sample| {
-            let y = match target {
-                Target::Direction => f32::from(u8::from(sample.up)),
-                Target::Return => sample.future_return as f32,
-            };
-            (sample.series, sample.end_row + 1 - index.lookback as u32, y)
+            let first_row = sample.end_row + 1 - index.lookback as u32;
+            (sample.series, first_row, sample.decision_ns)
         };
         Ok(Self {
             lookback: index.lookback,
             n_features: panel.n_features(),
             tables: tables.collect::<Result<_, _>>()?,
             windows: index.samples.iter().map(window).collect(),
+            labels,
+            n_labels,
         })
     }
 
@@ -175,7 +251,38 @@ impl Batches {
         self.lookback
     }
 
-    /// Copies the windows with these positions in the index: `x[lookback, B, n_features]`, `y[B]`, where B is the
+    /// Labels of a window.
+    #[must_use]
+    pub fn n_labels(&self) -> usize {
+        self.n_labels
+    }
+
+    /// The labels of the window with this position in the index.
+    #[must_use]
+    pub fn labels(&self, position: usize) -> &[f32] {
+        &self.labels[position * self.n_labels..(position + 1) * self.n_labels]
+    }
+
+    /// When the window with this position in the index is decided, ns.
+    #[must_use]
+    pub fn decision_ns(&self, position: usize) -> i64 {
+        self.windows[position].2
+    }
+
+    /// Table and first row of the window with this position in the index.
+    #[must_use]
+    pub(super) fn place(&self, position: usize) -> (usize, usize) {
+        let (table, first_row, _) = self.windows[position];
+        (table as usize, first_row as usize)
+    }
+
+    /// Scaled rows of a table, `[n_rows, n_features]`.
+    #[must_use]
+    pub(super) fn rows(&self, table: usize, first_row: usize, n_rows: usize) -> &[f32] {
+        &self.tables[table][first_row * self.n_features..(first_row + n_rows) * self.n_features]
+    }
+
+    /// Copies the windows with these positions in the index: `x[lookback, B, n_features]`, `y[B, n_labels]`, where B is the
     /// number of positions. Does not allocate.
     ///
     /// # Panics
@@ -188,16 +295,20 @@ impl Batches {
             "x[{}, {n_batch}, {width}]",
             self.lookback
         );
-        assert_eq!(y.len(), n_batch, "y[{n_batch}]");
+        assert_eq!(
+            y.len(),
+            n_batch * self.n_labels,
+            "y[{n_batch}, {}]",
+            self.n_labels
+        );
         for (b, &position) in positions.iter().enumerate() {
-            let (table, first_row, label) = self.windows[position];
-            let start = first_row as usize * width;
-            let rows = &self.tables[table as usize][start..start + self.lookback * width];
+            let (table, first_row) = self.place(position);
+            let rows = self.rows(table, first_row, self.lookback);
             for (t, row) in rows.chunks_exact(width).enumerate() {
                 let at = (t * n_batch + b) * width;
                 x[at..at + width].copy_from_slice(row);
             }
-            y[b] = label;
+            y[b * self.n_labels..(b + 1) * self.n_labels].copy_from_slice(self.labels(position));
         }
     }
 }
@@ -284,6 +395,44 @@ mod tests {
         let returns = Batches::new(&panel, &index, &scalers, Target::Return).unwrap();
         returns.fill(&[0], &mut x[..4], &mut y[..1]);
         assert_eq!(y[0], index.samples[0].future_return as f32);
+    }
+
+    #[test]
+    fn label_vectors_come_with_their_windows_and_windows_without_them_are_dropped() {
+        let panel = two_symbols();
+        let index = WindowIndex::new(&panel, 2, 2).unwrap();
+        let table =
+            |text: &str, horizon| LabelTable::new(&panel, &toml::from_str(text).unwrap(), horizon).unwrap();
+        let both = table(r#"columns = [{ kind = "direction" }, { kind = "return" }]"#, 2);
+        let kept = index.labelled(&panel, &both).unwrap();
+        assert_eq!(kept, index);
+        let batches = Batches::labelled(&panel, &kept, &[Scaler::IDENTITY; 2], &both).unwrap();
+        let (mut x, mut y) = (vec![0.0; 2 * 2 * 2], vec![0.0; 4]);
+        batches.fill(&[3, 0], &mut x, &mut y);
+        let expected = [3, 0].map(|i| {
+            [
+                f32::from(u8::from(index.samples[i].up)),
+                index.samples[i].future_return as f32,
+            ]
+        });
+        assert_eq!(y, expected.concat());
+        assert_eq!(
+            (batches.n_labels(), batches.decision_ns(3)),
+            (2, index.samples[3].decision_ns)
+        );
+        let warm = table(r#"columns = [{ kind = "volatility", span = 3 }]"#, 2);
+        let error = index.labelled(&panel, &warm).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "B: window decided at 1970-01-01T00:00:00.00000004Z: a label asked for is not known"
+        );
+        let error = Batches::labelled(&panel, &index, &[Scaler::IDENTITY; 2], &warm).unwrap_err();
+        assert!(matches!(error, DataError::Unlabelled { .. }));
+        let other = table(r#"columns = [{ kind = "return" }]"#, 1);
+        assert!(matches!(
+            index.labelled(&panel, &other),
+            Err(DataError::Setting { .. })
+        ));
     }
 
     #[test]

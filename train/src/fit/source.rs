@@ -1,8 +1,10 @@
 //! Where batches come from, and the order in which windows are seen.
 
+use crate::data::context_batches::ContextBatches;
 use crate::data::window::Batches;
+use crate::random;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 /// A set of windows with labels; filled by several threads at once.
 pub trait BatchSource: Sync {
@@ -20,6 +22,9 @@ pub trait BatchSource: Sync {
         None
     }
 
+    /// Told before every epoch of training; what is drawn by chance beside a window may then change.
+    fn begin_epoch(&self, _epoch: usize) {}
+
     /// Writes the windows `indices` time-major, `x [rows, indices.len(), n_features]`, and their labels
     /// `y [indices.len(), n_labels]`. Every value is to be written.
     fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]);
@@ -35,6 +40,36 @@ impl BatchSource for Batches {
         self.len()
     }
 
+    fn n_labels(&self) -> usize {
+        self.n_labels()
+    }
+
+    fn decision_ns(&self, window: usize) -> Option<i64> {
+        Some(self.decision_ns(window))
+    }
+
+    fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
+        self.fill(indices, x, y);
+    }
+}
+
+impl BatchSource for ContextBatches<'_> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn n_labels(&self) -> usize {
+        self.n_labels()
+    }
+
+    fn decision_ns(&self, window: usize) -> Option<i64> {
+        Some(self.decision_ns(window))
+    }
+
+    fn begin_epoch(&self, epoch: usize) {
+        self.begin_epoch(epoch);
+    }
+
     fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
         self.fill(indices, x, y);
     }
@@ -48,22 +83,9 @@ pub fn epoch_order(len: usize, seed: u64, epoch: usize, shuffle: bool) -> Vec<us
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // Stream 0 and up belong to the parameters' start values.
         rng.set_stream((1 << 63) | epoch as u64);
-        for i in (1..len).rev() {
-            order.swap(i, below(&mut rng, i as u64 + 1) as usize);
-        }
+        random::shuffle(&mut rng, &mut order);
     }
     order
-}
-
-/// Uniform below `n` without bias (Lemire 2019).
-fn below(rng: &mut ChaCha8Rng, n: u64) -> u64 {
-    let threshold = n.wrapping_neg() % n;
-    loop {
-        let wide = u128::from(rng.next_u64()) * u128::from(n);
-        if wide as u64 >= threshold {
-            return (wide >> 64) as u64;
-        }
-    }
 }
 
 #[cfg(test)]

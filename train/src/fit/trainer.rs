@@ -217,6 +217,7 @@ impl<'a, 'r, N: Net> Trainer<'a, 'r, N> {
 
     /// The rest of the epoch under way; a status when the run was told to stop.
     fn epoch(&mut self) -> Result<Option<Status>, FitError> {
+        self.run.train.begin_epoch(self.state.epoch);
         let order = epoch_order(
             self.run.train.len(),
             self.config.seed,

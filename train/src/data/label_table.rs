@@ -1,0 +1,535 @@
+//! Label vectors by configuration, such as `[class, return]`: one per row, or one per step of a window.
+//!
+//! With c the closing price of a row, H the horizon and σ_t the [`volatility`] known at row t:
+//!
+//! | column | value |
+//! |---|---|
+//! | direction | 1 if `c[t+H] > c[t]`, else 0 |
+//! | classes, fixed | 0, 1, 2 for `r < -threshold`, between, `r > threshold`; `r = c[t+H]/c[t] - 1` |
+//! | classes, volatility | the same with `threshold σ_t √H` |
+//! | classes, triple barrier | 2 or 0 for the barrier `c[t](1 + up σ_t √H)` or `c[t](1 - down σ_t √H)` that a close of `t+1 ..= t+H` reaches first, 1 for none |
+//! | return | r, or `ln(c[t+H]/c[t])` |
+//! | scaled return | `r σ_tgt/σ_t`, `σ_tgt = target/√periods`; the volatility of the decision, never of t+1 |
+//! | volatility | σ_t |
+//!
+//! A row without its H-th successor in the segment, or without a volatility where one is needed, has no labels: its windows are
+//! dropped, never filled.
+
+use super::error::DataError;
+use super::label::{LabelKind, label};
+use super::table::{FeatureTable, Panel};
+use super::volatility::{self, SPAN};
+use serde::{Deserialize, Serialize};
+
+/// Which labels a window has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelConfig {
+    /// One entry per label column.
+    pub columns: Vec<LabelColumn>,
+    /// Of which steps of the window.
+    #[serde(default)]
+    pub steps: LabelSteps,
+}
+
+/// Of which steps of a window labels are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelSteps {
+    /// The last one.
+    #[default]
+    Last,
+    /// Every one, each with its own horizon.
+    All,
+}
+
+/// One label column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LabelColumn {
+    /// Up or not.
+    Direction {},
+    /// One of three classes.
+    Classes {
+        /// Names of falling, neither and rising, in this order.
+        #[serde(default = "names")]
+        names: [String; 3],
+        /// Where they part.
+        rule: ClassRule,
+    },
+    /// The return over the horizon.
+    Return {
+        /// Whether it is logarithmic.
+        #[serde(default)]
+        log: bool,
+    },
+    /// The return over the horizon in units of the target volatility.
+    ScaledReturn {
+        /// Target volatility of a year.
+        #[serde(default = "target")]
+        target: f64,
+        /// Bars of a year.
+        #[serde(default = "periods")]
+        periods: f64,
+        /// Span of the volatility.
+        #[serde(default = "span")]
+        span: usize,
+    },
+    /// The volatility of the decision.
+    Volatility {
+        /// Its span.
+        #[serde(default = "span")]
+        span: usize,
+    },
+}
+
+/// Where three classes part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClassRule {
+    /// A fixed return.
+    Fixed {
+        /// The return.
+        threshold: f64,
+    },
+    /// A return in units of the volatility over the horizon.
+    Volatility {
+        /// The number of deviations.
+        threshold: f64,
+        /// Span of the volatility.
+        #[serde(default = "span")]
+        span: usize,
+    },
+    /// The barrier that is reached first.
+    TripleBarrier {
+        /// Distance of the upper barrier, in deviations over the horizon.
+        up: f64,
+        /// Distance of the lower barrier.
+        down: f64,
+        /// Span of the volatility.
+        #[serde(default = "span")]
+        span: usize,
+    },
+}
+
+fn names() -> [String; 3] {
+    ["sell", "hold", "buy"].map(str::to_owned)
+}
+
+fn target() -> f64 {
+    0.15
+}
+
+fn periods() -> f64 {
+    252.0
+}
+
+fn span() -> usize {
+    SPAN
+}
+
+impl LabelConfig {
+    /// What the columns are.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<LabelKind> {
+        self.columns.iter().map(LabelColumn::kind).collect()
+    }
+
+    /// Labels of a window with `lookback` rows.
+    #[must_use]
+    pub fn n_labels(&self, lookback: usize) -> usize {
+        match self.steps {
+            LabelSteps::Last => self.columns.len(),
+            LabelSteps::All => self.columns.len() * lookback,
+        }
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// [`DataError::Setting`] with the first key out of range.
+    pub fn validate(&self) -> Result<(), DataError> {
+        if self.columns.is_empty() {
+            return Err(setting("labels.columns", "one or more", "none"));
+        }
+        self.columns.iter().try_for_each(LabelColumn::validate)
+    }
+}
+
+impl LabelColumn {
+    /// What the column is.
+    #[must_use]
+    pub fn kind(&self) -> LabelKind {
+        match self {
+            Self::Direction {} => LabelKind::Direction,
+            Self::Classes { names, .. } => LabelKind::Classes(names.to_vec()),
+            Self::Return { .. } => LabelKind::Return,
+            Self::ScaledReturn { .. } => LabelKind::ScaledReturn,
+            Self::Volatility { .. } => LabelKind::Volatility,
+        }
+    }
+
+    /// Span of the volatility that the column needs.
+    fn span(&self) -> Option<usize> {
+        match *self {
+            Self::ScaledReturn { span, .. } | Self::Volatility { span } => Some(span),
+            Self::Classes {
+                rule: ClassRule::Volatility { span, .. } | ClassRule::TripleBarrier { span, .. },
+                ..
+            } => Some(span),
+            _ => None,
+        }
+    }
+
+    fn validate(&self) -> Result<(), DataError> {
+        if let Some(span) = self.span().filter(|span| *span < 2) {
+            return Err(setting("labels.span", "2 or more", &span.to_string()));
+        }
+        let positive = |name, x: f64| match x > 0.0 && x.is_finite() {
+            true => Ok(()),
+            false => Err(setting(name, "a positive number", &x.to_string())),
+        };
+        match self {
+            Self::ScaledReturn { target, periods, .. } => {
+                positive("labels.target", *target).and(positive("labels.periods", *periods))
+            }
+            Self::Classes { names, rule } => {
+                if names.iter().any(String::is_empty)
+                    || names[0] == names[1]
+                    || names[1] == names[2]
+                    || names[0] == names[2]
+                {
+                    return Err(setting(
+                        "labels.names",
+                        "three different names",
+                        &names.join(", "),
+                    ));
+                }
+                match *rule {
+                    ClassRule::Fixed { threshold } | ClassRule::Volatility { threshold, .. } => {
+                        positive("labels.threshold", threshold)
+                    }
+                    ClassRule::TripleBarrier { up, down, .. } => {
+                        positive("labels.up", up).and(positive("labels.down", down))
+                    }
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn value(&self, path: &[f64], sigma: Option<f64>) -> Option<f64> {
+        let (now, then) = (path[0], path[path.len() - 1]);
+        let (change, root) = (then / now - 1.0, ((path.len() - 1) as f64).sqrt());
+        match self {
+            Self::Direction {} => Some(f64::from(u8::from(then > now))),
+            Self::Return { log: false } => Some(change),
+            Self::Return { log: true } => Some((then / now).ln()),
+            Self::ScaledReturn { target, periods, .. } => Some(change * target / (periods.sqrt() * sigma?)),
+            Self::Volatility { .. } => sigma,
+            Self::Classes { rule, .. } => match *rule {
+                ClassRule::Fixed { threshold } => Some(class(change, threshold)),
+                ClassRule::Volatility { threshold, .. } => Some(class(change, threshold * sigma? * root)),
+                ClassRule::TripleBarrier { up, down, .. } => {
+                    let unit = sigma? * root;
+                    Some(barrier(path, now * (1.0 + up * unit), now * (1.0 - down * unit)))
+                }
+            },
+        }
+    }
+}
+
+fn setting(name: &'static str, expected: &'static str, found: &str) -> DataError {
+    DataError::Setting {
+        name,
+        expected,
+        found: found.to_owned(),
+    }
+}
+
+fn class(change: f64, threshold: f64) -> f64 {
+    if change > threshold {
+        2.0
+    } else if change < -threshold {
+        0.0
+    } else {
+        1.0
+    }
+}
+
+fn barrier(path: &[f64], upper: f64, lower: f64) -> f64 {
+    let reached = path[1..].iter().find_map(|&c| match (c >= upper, c <= lower) {
+        (true, _) => Some(2.0),
+        (_, true) => Some(0.0),
+        _ => None,
+    });
+    reached.unwrap_or(1.0)
+}
+
+/// The label vectors of every row of a panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelTable {
+    /// What the columns are.
+    pub kinds: Vec<LabelKind>,
+    /// Of which steps of a window labels are asked.
+    pub steps: LabelSteps,
+    /// Bars from a row to the one its labels look at.
+    pub horizon: usize,
+    /// `[n_rows, columns]` per table, zeros where a row has none.
+    values: Vec<Vec<f32>>,
+    /// Whether a row has labels, per table.
+    known: Vec<Vec<bool>>,
+}
+
+impl LabelTable {
+    /// Computes every label.
+    ///
+    /// # Errors
+    /// A setting out of range; a horizon of zero.
+    pub fn new(panel: &Panel, config: &LabelConfig, horizon: usize) -> Result<Self, DataError> {
+        config.validate()?;
+        if horizon == 0 {
+            return Err(setting("horizon", "1 or more", "0"));
+        }
+        let mut made = Self {
+            kinds: config.kinds(),
+            steps: config.steps,
+            horizon,
+            values: Vec::new(),
+            known: Vec::new(),
+        };
+        for table in &panel.tables {
+            let (values, known) = of_table(table, &config.columns, horizon);
+            made.values.push(values);
+            made.known.push(known);
+        }
+        Ok(made)
+    }
+
+    /// The labels of a row, if it has any.
+    #[must_use]
+    pub fn row(&self, series: usize, row: usize) -> Option<&[f32]> {
+        let width = self.kinds.len();
+        self.known[series][row].then(|| &self.values[series][row * width..(row + 1) * width])
+    }
+
+    /// Labels of a window of `lookback` rows.
+    #[must_use]
+    pub fn n_labels(&self, lookback: usize) -> usize {
+        match self.steps {
+            LabelSteps::Last => self.kinds.len(),
+            LabelSteps::All => self.kinds.len() * lookback,
+        }
+    }
+
+    /// The labels of the window that ends at a row, step after step, if all its rows asked have them.
+    #[must_use]
+    pub fn window(&self, series: usize, end_row: usize, lookback: usize) -> Option<&[f32]> {
+        let first = match self.steps {
+            LabelSteps::Last => end_row,
+            LabelSteps::All => (end_row + 1).checked_sub(lookback)?,
+        };
+        let width = self.kinds.len();
+        let all = self.known[series][first..=end_row].iter().all(|known| *known);
+        all.then(|| &self.values[series][first * width..(end_row + 1) * width])
+    }
+}
+
+fn of_table(table: &FeatureTable, columns: &[LabelColumn], horizon: usize) -> (Vec<f32>, Vec<bool>) {
+    let n_rows = table.close.len();
+    let (mut values, mut known) = (vec![0.0; n_rows * columns.len()], vec![true; n_rows]);
+    for (k, column) in columns.iter().enumerate() {
+        let sigma = column.span().map(|span| volatilities(table, span));
+        for row in 0..n_rows {
+            let sigma = sigma.as_ref().and_then(|sigma| sigma[row]);
+            let found = label(table, row, horizon)
+                .and_then(|label| column.value(&table.close[row..=label.end_row], sigma))
+                .map(|value| value as f32)
+                .filter(|value| value.is_finite());
+            match found {
+                Some(value) => values[row * columns.len() + k] = value,
+                None => known[row] = false,
+            }
+        }
+    }
+    (values, known)
+}
+
+/// Volatility of every row; it starts anew in every segment.
+fn volatilities(table: &FeatureTable, span: usize) -> Vec<Option<f64>> {
+    let segments = table.segments.iter();
+    segments
+        .flat_map(|segment| volatility::of_closes(&table.close[segment.clone()], span))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::{panel, series};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn made(columns: &str, closes: &[f64], horizon: usize) -> LabelTable {
+        let config: LabelConfig = toml::from_str(columns).unwrap();
+        let whole = 0..closes.len();
+        let table = FeatureTable {
+            symbol: "A".into(),
+            n_features: 1,
+            ts_ns: (0..closes.len() as i64).collect(),
+            close: closes.to_vec(),
+            rows: vec![0.0; closes.len()],
+            segments: vec![whole],
+        };
+        let panel = Panel {
+            names: vec!["x".into()],
+            interval_ns: 1,
+            max_step_ns: 1,
+            tables: vec![table],
+        };
+        LabelTable::new(&panel, &config, horizon).unwrap()
+    }
+
+    fn column(table: &LabelTable, column: usize) -> Vec<Option<f32>> {
+        (0..table.known[0].len())
+            .map(|row| table.row(0, row).map(|l| l[column]))
+            .collect()
+    }
+
+    #[test]
+    fn a_class_and_a_return_stand_side_by_side() {
+        let text = r#"columns = [{ kind = "classes", rule = { by = "fixed", threshold = 0.01 } }, { kind = "return" }]"#;
+        let table = made(text, &[100.0, 102.0, 102.5, 100.0], 1);
+        assert_eq!(column(&table, 0), [Some(2.0), Some(1.0), Some(0.0), None]);
+        assert_eq!(table.row(0, 0).unwrap()[1], 0.02f64 as f32);
+        let names = ["sell", "hold", "buy"].map(str::to_owned).to_vec();
+        assert_eq!(table.kinds, [LabelKind::Classes(names), LabelKind::Return]);
+    }
+
+    #[test]
+    fn the_barrier_reached_first_decides_not_the_end() {
+        let text = r#"columns = [{ kind = "classes", rule = { by = "triple_barrier", up = 1.0, down = 1.0, span = 2 } }]"#;
+        // Two returns of +-10 % set a deviation near 14 %; over three bars about 25 %.
+        let closes = [100.0, 110.0, 99.0, 99.0 * 1.4, 99.0 * 0.5, 99.0, 99.0];
+        assert_eq!(
+            column(&made(text, &closes, 3), 0)[2],
+            Some(2.0),
+            "up first, down after"
+        );
+        let closes = [100.0, 110.0, 99.0, 99.0 * 0.5, 99.0 * 1.4, 99.0, 99.0];
+        assert_eq!(column(&made(text, &closes, 3), 0)[2], Some(0.0));
+        let closes = [100.0, 110.0, 99.0, 99.5, 98.5, 99.0, 99.0];
+        assert_eq!(column(&made(text, &closes, 3), 0)[2], Some(1.0));
+    }
+
+    #[test]
+    fn returns_are_scaled_by_the_volatility_of_the_decision() {
+        let text = r#"columns = [{ kind = "scaled_return", span = 3 }, { kind = "volatility", span = 3 }]"#;
+        let closes = [100.0, 103.0, 101.0, 104.0, 99.0, 120.0];
+        let table = made(text, &closes, 1);
+        let sigma = volatility::of_closes(&closes, 3);
+        assert_eq!(
+            column(&table, 0).iter().map(Option::is_some).collect::<Vec<_>>(),
+            [false, false, false, true, true, false]
+        );
+        for row in [3, 4] {
+            let expected = (closes[row + 1] / closes[row] - 1.0) * 0.15 / 252f64.sqrt() / sigma[row].unwrap();
+            assert_eq!(
+                table.row(0, row).unwrap(),
+                [expected as f32, sigma[row].unwrap() as f32]
+            );
+        }
+    }
+
+    #[test]
+    fn thresholds_in_deviations_grow_with_the_root_of_the_horizon() {
+        let text =
+            r#"columns = [{ kind = "classes", rule = { by = "volatility", threshold = 1.0, span = 2 } }]"#;
+        let sigma = volatility::of_closes(&[100.0, 110.0, 99.0], 2)[2].unwrap();
+        let close = |deviations: f64| {
+            [
+                100.0,
+                110.0,
+                99.0,
+                99.0,
+                99.0,
+                99.0,
+                99.0 * (1.0 + deviations * sigma),
+            ]
+        };
+        let class = |deviations| column(&made(text, &close(deviations), 4), 0)[2].unwrap();
+        assert_eq!(
+            [class(2.01), class(1.99), class(-1.99), class(-2.01)],
+            [2.0, 1.0, 1.0, 0.0]
+        );
+    }
+
+    #[test]
+    fn windows_ask_for_their_last_step_or_all() {
+        let text = r#"steps = "all"
+            columns = [{ kind = "return" }, { kind = "direction" }]"#;
+        let table = made(text, &[1.0, 2.0, 1.0, 3.0], 1);
+        assert_eq!(table.window(0, 2, 2).unwrap(), [-0.5, 0.0, 2.0, 1.0]);
+        assert_eq!((table.n_labels(2), table.window(0, 0, 2)), (4, None));
+        assert_eq!(table.window(0, 3, 2), None, "the last row has no successor");
+        let last = made(
+            r#"columns = [{ kind = "return", log = true }]"#,
+            &[1.0, 2.0, 1.0, 3.0],
+            1,
+        );
+        assert_eq!(last.window(0, 0, 2).unwrap(), [2f64.ln() as f32]);
+    }
+
+    #[test]
+    fn settings_out_of_range_and_unknown_keys_are_refused() {
+        for text in [
+            "columns = []",
+            r#"columns = [{ kind = "scaled_return", span = 1 }]"#,
+            r#"columns = [{ kind = "scaled_return", target = 0.0 }]"#,
+            r#"columns = [{ kind = "classes", names = ["a", "a", "b"], rule = { by = "fixed", threshold = 0.01 } }]"#,
+            r#"columns = [{ kind = "classes", rule = { by = "fixed", threshold = -0.01 } }]"#,
+            r#"columns = [{ kind = "classes", rule = { by = "triple_barrier", up = 1.0, down = 0.0 } }]"#,
+        ] {
+            let config: LabelConfig = toml::from_str(text).unwrap();
+            assert!(config.validate().is_err(), "{text}");
+        }
+        for text in [
+            r#"columns = [{ kind = "return", logs = true }]"#,
+            r#"columns = [{ kind = "up" }]"#,
+        ] {
+            assert!(toml::from_str::<LabelConfig>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn volatility_starts_anew_behind_a_gap() {
+        let config: LabelConfig = toml::from_str(r#"columns = [{ kind = "volatility", span = 3 }]"#).unwrap();
+        let times: Vec<i64> = (0..12).chain(20..32).collect();
+        let panel = panel(&[series("A", 100.0, &times)]);
+        let table = LabelTable::new(&panel, &config, 1).unwrap();
+        let known: Vec<usize> = (0..panel.tables[0].close.len())
+            .filter(|&row| table.row(0, row).is_some())
+            .collect();
+        let expected: Vec<usize> = panel.tables[0]
+            .segments
+            .iter()
+            .flat_map(|s| s.start + 3..s.end - 1)
+            .collect();
+        assert_eq!(known, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn labels_know_nothing_behind_their_horizon(at in 8..20usize, horizon in 1..5usize, factor in 0.5..2.0f64) {
+            let text = r#"columns = [
+                { kind = "classes", rule = { by = "triple_barrier", up = 0.5, down = 0.5, span = 4 } },
+                { kind = "scaled_return", span = 4 }, { kind = "return" }, { kind = "direction" }]"#;
+            let closes: Vec<f64> = (0..30).map(|i| 100.0 + f64::from(i * 7 % 11)).collect();
+            let mut later = closes.clone();
+            later[at + horizon + 1..].iter_mut().for_each(|c| *c *= factor);
+            let (a, b) = (made(text, &closes, horizon), made(text, &later, horizon));
+            for row in 0..=at {
+                prop_assert_eq!(a.row(0, row), b.row(0, row));
+            }
+        }
+    }
+}
