@@ -487,3 +487,28 @@ impl fmt::Display for FeatureError {
 }
 
 impl core::error::Error for FeatureError {}
+
+/// Why a policy of positions was refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum DecideError {
+    /// A setting lies outside its range.
+    Setting {
+        /// Name of the setting.
+        key: &'static str,
+        /// Accepted values.
+        expected: &'static str,
+        /// Value given.
+        found: f64,
+    },
+}
+
+impl fmt::Display for DecideError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { key, expected, found } => write!(f, "{key}: expected {expected}, found {found}"),
+        }
+    }
+}
+
+impl core::error::Error for DecideError {}

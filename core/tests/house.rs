@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 44] = [
+const EDGES: [(&str, &str, &str); 45] = [
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
@@ -15,6 +15,7 @@ const EDGES: [(&str, &str, &str); 44] = [
     ("columns", "flags", "remarks about a window"),
     ("columns", "kernels", "functions of output groups"),
     ("columns", "layers", "the rows that layers read"),
+    ("decide", "error", "its errors"),
     ("features", "error", "its errors"),
     ("interpretation", "simd", "lanes are the unit of weights"),
     ("kernels", "simd", "loops are written over its primitives"),

@@ -3,3 +3,8 @@
 //! Training, back-tests and serving use these very functions, so that what was tested is what is traded.
 
 pub mod normal;
+pub mod signal;
+pub mod sizing;
+
+pub use signal::{Signal, Thresholds};
+pub use sizing::{Positions, Sizing};
