@@ -136,7 +136,7 @@ impl<'a> ContextBatches<'a> {
             let lookback = self.batches.lookback();
             (0..lookback).for_each(|t| put(t, (table, first_row + t), 0.0));
             self.put_contexts(position, &mut |row, place, shown| {
-                put(lookback + row, place, shown)
+                put(lookback + row, place, shown);
             });
         }
     }
@@ -170,7 +170,7 @@ impl<'a> ContextBatches<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::contexts::ContextConfig;
-    use super::super::label_table::LabelConfig;
+    use super::super::label_config::LabelConfig;
     use super::super::table::Panel;
     use super::super::table::tests::{panel, series};
     use super::*;

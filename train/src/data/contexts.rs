@@ -220,7 +220,8 @@ impl Contexts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::label_table::LabelConfig;
+    use super::super::guard;
+    use super::super::label_config::LabelConfig;
     use super::super::table::tests::{panel, series};
     use super::*;
     use proptest::prelude::*;
@@ -324,6 +325,7 @@ mod tests {
             for (at, sample) in index.samples.iter().enumerate() {
                 let begins = panel.tables[sample.series as usize].ts_ns[sample.end_row as usize + 1 - lookback];
                 let drawn = contexts.draw(&index, at, epoch).unwrap();
+                prop_assert!(guard::contexts_are_past(&panel, &index, sample, &drawn, rows).is_ok());
                 prop_assert_eq!(drawn.iter().collect::<std::collections::BTreeSet<_>>().len(), n);
                 for context in drawn {
                     let table = &panel.tables[context.series as usize];

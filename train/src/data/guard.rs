@@ -4,6 +4,7 @@
 //! in this crate as well as in code that builds the same types elsewhere.
 
 use super::bars::Series;
+use super::contexts::Context;
 use super::error::DataError;
 use super::split::{Part, Split};
 use super::table::{FeatureTable, Panel};
@@ -96,6 +97,20 @@ pub enum Leak {
     NotStated {
         /// Name of the object.
         what: String,
+    },
+    /// A context, or one of its labels, is not known before the window beside it begins.
+    #[error(
+        "{symbol}: window that begins at {begins}: the context that starts at {context} is known at {known} only"
+    )]
+    Context {
+        /// Symbol of the window.
+        symbol: String,
+        /// First bar of the window.
+        begins: String,
+        /// First bar of the context.
+        context: String,
+        /// When its last label is known.
+        known: String,
     },
     /// A value at or before a time changed when only later bars did.
     #[error("a value known at {at} changed when only bars after it were changed")]
@@ -247,6 +262,46 @@ pub fn split_is_purged(index: &WindowIndex, split: &Split) -> Result<(), Leak> {
     })
 }
 
+/// Every context of a window lies in one segment with the bars its labels look at, all of them before the window's first bar.
+///
+/// # Errors
+/// [`Leak::Context`]; [`Leak::ForeignRow`] for a context that leaves its segment.
+pub fn contexts_are_past(
+    panel: &Panel,
+    index: &WindowIndex,
+    sample: &Sample,
+    contexts: &[Context],
+    context_lookback: usize,
+) -> Result<(), Leak> {
+    let own = &panel.tables[sample.series as usize];
+    let begins = own.ts_ns[sample.end_row as usize + 1 - index.lookback];
+    contexts.iter().try_for_each(|context| {
+        let table = &panel.tables[context.series as usize];
+        let first = context.first_row as usize;
+        let last = first + context_lookback - 1 + index.horizon;
+        if !table
+            .segment_of(first)
+            .is_some_and(|segment| segment.contains(&last))
+        {
+            let (symbol, time) = (table.symbol.clone(), iso(table.ts_ns[first]));
+            return Err(Leak::ForeignRow {
+                symbol,
+                row: last,
+                time,
+            });
+        }
+        if table.ts_ns[last] < begins {
+            return Ok(());
+        }
+        Err(Leak::Context {
+            symbol: own.symbol.clone(),
+            begins: iso(begins),
+            context: iso(table.ts_ns[first]),
+            known: iso(table.ts_ns[last]),
+        })
+    })
+}
+
 /// An object fitted on rows from `fitted_ns[0]` to `fitted_ns[1]` saw no row after the last training decision.
 ///
 /// # Errors
@@ -379,6 +434,20 @@ mod tests {
             let found = windows_and_labels_are_right(&panel, &wrong).unwrap_err();
             assert!(matches!(found, Leak::Crossing { .. }), "{found}");
         }
+    }
+
+    #[test]
+    fn a_context_that_touches_its_window_or_leaves_its_segment_is_found() {
+        let (_, panel, index) = made();
+        let sample = index.samples.iter().find(|s| s.end_row == 40).unwrap();
+        let check = |first_row| {
+            let context = Context { series: 1, first_row };
+            contexts_are_past(&panel, &index, sample, &[context], 5)
+        };
+        // The window begins at row 37; five rows and three bars ahead end at row first + 7.
+        assert!(check(29).is_ok());
+        assert!(matches!(check(30), Err(Leak::Context { .. })));
+        assert!(matches!(check(55), Err(Leak::ForeignRow { .. })));
     }
 
     #[test]

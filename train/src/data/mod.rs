@@ -19,6 +19,7 @@ mod error;
 pub mod guard;
 pub mod inspect;
 pub mod label;
+pub mod label_config;
 pub mod label_table;
 pub mod manifest;
 mod parquet;

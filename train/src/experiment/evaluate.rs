@@ -2,7 +2,8 @@
 
 use super::{Experiment, ExperimentError};
 use crate::data::split::Part;
-use crate::metrics::{BinaryMetrics, MetricOptions};
+use crate::metrics::sameness::Compare;
+use crate::metrics::{BinaryMetrics, Degenerate, MetricOptions};
 use std::sync::Arc;
 use tickfuse_core::{Model, Session};
 
@@ -22,7 +23,7 @@ pub fn evaluate(
     let index = &experiment.index;
     let (n_features, n_outputs) = (model.schema().n_features(), model.schema().n_outputs());
     let mut session = Session::new(model, BATCH);
-    let (mut p, mut labels) = (Vec::new(), Vec::new());
+    let (mut p, mut labels, mut compare) = (Vec::new(), Vec::new(), Compare::bits());
     let mut out = vec![0.0; BATCH * n_outputs];
     for positions in part.samples.chunks(BATCH) {
         let mut windows = Vec::with_capacity(BATCH * index.lookback * n_features);
@@ -34,11 +35,16 @@ pub fn evaluate(
         }
         let out = &mut out[..positions.len() * n_outputs];
         session.run_batch(&windows, positions.len(), out)?;
+        let width = index.lookback * n_features;
+        for (window, answer) in windows.chunks_exact(width).zip(out.chunks_exact(n_outputs)) {
+            let window: Vec<f32> = window.iter().map(|x| *x as f32).collect();
+            compare.add(&window, answer);
+        }
         p.extend(out.iter().step_by(n_outputs).map(|v| f64::from(*v)));
     }
-    Ok(BinaryMetrics::from_probabilities(
-        &p,
-        &labels,
-        MetricOptions::new(train_rate, index.horizon),
-    ))
+    let options = MetricOptions::new(train_rate, index.horizon);
+    let mut metrics = BinaryMetrics::from_probabilities(&p, &labels, options);
+    let shared = compare.sameness().is_degenerate();
+    metrics.degenerate.extend(shared.then_some(Degenerate::Shared));
+    Ok(metrics)
 }

@@ -5,23 +5,11 @@ use super::cross_entropy::CrossEntropy;
 use super::gaussian_nll::GaussianNll;
 use super::joint::Term;
 use super::pinball::Pinball;
+use super::range::{LabelRange, LossError, positive, refuse};
 use super::sharpe::Sharpe;
 use crate::ops::real::Real;
 use crate::tape::{Tape, Var};
 use serde::{Deserialize, Serialize};
-use std::fmt::Debug;
-
-/// A key of a loss is out of range, or the loss does not fit net and labels.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("loss.{key}: expected {expected}, found {found}")]
-pub struct LossError {
-    /// Key, by its path.
-    pub key: String,
-    /// What would be accepted.
-    pub expected: String,
-    /// What is there.
-    pub found: String,
-}
 
 /// A training loss. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,43 +48,6 @@ fn one() -> f64 {
 impl Default for Loss {
     fn default() -> Self {
         Self::Bce(Bce { pos_weight: one() })
-    }
-}
-
-/// What a loss accepts as a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LabelRange {
-    /// 0 to 1.
-    Share,
-    /// The number of one of so many classes.
-    Class(usize),
-    /// Any finite number.
-    Number,
-    /// A finite number above 0.
-    Positive,
-}
-
-impl LabelRange {
-    /// Whether `y` is accepted.
-    #[must_use]
-    pub fn contains(self, y: f32) -> bool {
-        match self {
-            Self::Share => (0.0..=1.0).contains(&y),
-            Self::Class(n) => y >= 0.0 && y.fract() == 0.0 && y < n as f32,
-            Self::Number => y.is_finite(),
-            Self::Positive => y.is_finite() && y > 0.0,
-        }
-    }
-
-    /// For messages.
-    #[must_use]
-    pub fn describe(self) -> String {
-        match self {
-            Self::Share => "0 to 1".into(),
-            Self::Class(n) => format!("a class number, 0 to {}", n - 1),
-            Self::Number => "a finite number".into(),
-            Self::Positive => "a positive number".into(),
-        }
     }
 }
 
@@ -374,36 +325,6 @@ fn by_step<T: Copy>(labels: &[T], n_steps: usize, n_windows: usize) -> Vec<T> {
         .flat_map(|step| (0..n_windows).map(move |window| (step, window)))
         .flat_map(|(step, window)| row(step, window))
         .collect()
-}
-
-pub(super) fn refuse<T>(key: &str, expected: &str, found: &(impl Debug + ?Sized)) -> Result<T, LossError> {
-    Err(LossError {
-        key: key.to_owned(),
-        expected: expected.to_owned(),
-        found: format!("{found:?}"),
-    })
-}
-
-pub(super) fn positive(key: &str, x: f64) -> Result<(), LossError> {
-    if x > 0.0 && x.is_finite() {
-        return Ok(());
-    }
-    refuse(key, "a positive number", &x)
-}
-
-pub(super) fn not_negative(key: &str, x: f64) -> Result<(), LossError> {
-    if x >= 0.0 && x.is_finite() {
-        return Ok(());
-    }
-    refuse(key, "0 or more", &x)
-}
-
-/// In [0, 1).
-pub(super) fn is_share(key: &str, x: f64) -> Result<(), LossError> {
-    if (0.0..1.0).contains(&x) {
-        return Ok(());
-    }
-    refuse(key, "a number in [0, 1)", &x)
 }
 
 #[cfg(test)]

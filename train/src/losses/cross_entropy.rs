@@ -4,7 +4,7 @@
 //! the whole batch. Slope: `(1 - ε) w_y (p_k - 1{k = y}) + ε/K (p_k Σ w - w_k)`.
 
 use super::answers::Answers;
-use super::config::{LossError, is_share, refuse};
+use super::range::{LossError, is_share, refuse};
 use serde::{Deserialize, Serialize};
 
 /// Cross-entropy of the columns `column .. column + classes.len()`.

@@ -5,7 +5,7 @@
 //! Slopes: `dl/dμ = -(y - μ)/σ²`, `dl/dz = (1 - ((y - μ)/σ)²) d ln σ/dz`.
 
 use super::answers::Answers;
-use super::config::{LossError, positive, refuse};
+use super::range::{LossError, positive, refuse};
 use serde::{Deserialize, Serialize};
 
 /// `ln(2π)/2`.

@@ -2,7 +2,8 @@
 //!
 //! With heads of their own the minimiser of one term does not depend on its weight; weights trade what the terms share.
 
-use super::config::{Loss, LossError, positive, refuse};
+use super::config::Loss;
+use super::range::{LossError, positive, refuse};
 use serde::{Deserialize, Serialize};
 
 /// One loss of a sum.

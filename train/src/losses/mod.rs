@@ -11,8 +11,10 @@ pub mod gaussian_nll;
 pub mod joint;
 pub mod pinball;
 pub mod position;
+pub mod range;
 pub mod sharpe;
 pub mod targets;
 
 pub use answers::Answers;
-pub use config::{Loss, LossError};
+pub use config::Loss;
+pub use range::LossError;

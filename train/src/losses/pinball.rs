@@ -8,7 +8,7 @@
 //! The label is a number such as a return, never the index of a class: see [`super::targets`].
 
 use super::answers::Answers;
-use super::config::{LossError, not_negative, positive, refuse};
+use super::range::{LossError, not_negative, positive, refuse};
 use serde::{Deserialize, Serialize};
 
 /// Pinball loss of the columns `column .. column + levels.len()`.

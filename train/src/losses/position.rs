@@ -6,8 +6,8 @@
 //! | `linear` | `a` | `1` |
 //! | `gaussian` | `2Φ(μ/σ) - 1` | `2φ(μ/σ)` times `1/σ` by μ and `-(μ/σ) d ln σ/dz` by the raw deviation |
 
-use super::config::LossError;
 use super::gaussian_nll::Gaussian;
+use super::range::LossError;
 use serde::{Deserialize, Serialize};
 use tickfuse_core::decide::normal;
 

@@ -17,8 +17,8 @@
 //! variance: it counts as 0.
 
 use super::answers::Answers;
-use super::config::{LossError, not_negative, positive, refuse};
 use super::position::Position;
+use super::range::{LossError, not_negative, positive, refuse};
 use serde::{Deserialize, Serialize};
 
 /// Deviation below which [`Guard::Fallback`] leaves the ratio.

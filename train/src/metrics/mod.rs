@@ -50,6 +50,8 @@ pub enum Degenerate {
     OneClass,
     /// The deviation of every answer is below [`CONSTANT_BELOW`].
     Constant,
+    /// Different windows get the same answers; see [`sameness`].
+    Shared,
     /// An answer is NaN or infinite.
     NotFinite,
 }
