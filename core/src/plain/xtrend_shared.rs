@@ -15,7 +15,7 @@ use super::attention::each;
 use super::notes::keep;
 use super::{
     Context, HeadValues, LstmState, Notes, Part, ScaledWindow, add, attention, elu, exp, linear, lstm_stack,
-    map, norm, selection_one_layer, two_phi_minus_one,
+    map, norm, selection_one_layer, tanh, two_phi_minus_one,
 };
 use crate::bundle::{XtrendConfig, XtrendHead};
 use alloc::vec;
@@ -51,7 +51,7 @@ impl<'a> SharedXtrendNet<'a> {
         let u = norm(&self.part.at("decoder.3"), &map(&u, elu), EPS);
         keep(&mut notes, "decoder", &u);
         HeadValues {
-            every_step: vec![self.head(&u)],
+            every_step: vec![self.head(&u, &mut notes)],
             n_answered: 1,
             named: notes,
         }
@@ -102,15 +102,15 @@ impl<'a> SharedXtrendNet<'a> {
         y
     }
 
-    fn head(&self, u: &[f64]) -> Vec<f64> {
+    fn head(&self, u: &[f64], notes: &mut Notes) -> Vec<f64> {
         let one = |name: &str, x: &[f64]| linear(&self.part.at(name), x)[0];
         let (mu, log_sigma) = (one("gaussian_mu", u), one("gaussian_log_sigma", u));
+        let hidden = map(&linear(&self.part.at("position_head.0"), u), elu);
+        let z = one("position_head.3", &hidden);
+        keep(notes, "position_head", &vec![tanh(z)]);
         let position = match self.config.head {
             XtrendHead::Gaussian => two_phi_minus_one(mu / exp(log_sigma).max(SIGMA_FLOOR)),
-            _ => {
-                let hidden = map(&linear(&self.part.at("position_head.0"), u), elu);
-                one("position_head.3", &hidden)
-            }
+            _ => z,
         };
         vec![position, mu, log_sigma]
     }
