@@ -11,7 +11,7 @@ int main(int argc, char **argv) {
         tickfuse_last_error(why, sizeof why);
         return fprintf(stderr, "%s\n", why), 1;
     }
-    size_t n = tickfuse_model_lookback(model) * tickfuse_model_n_features(model);
+    size_t n = tickfuse_model_n_rows(model) * tickfuse_model_n_features(model);
     size_t n_out = tickfuse_model_n_outputs(model);
     float *window = calloc(n, sizeof *window), *out = calloc(n_out, sizeof *out);
     uint32_t flags = 0;

@@ -111,6 +111,8 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_RUN_OUTPUT_LENGTH 301 /* n_out is not the number the model gives */
 #define TICKFUSE_ERR_RUN_NON_FINITE 302    /* an input is NaN or infinite and the model refuses that */
 #define TICKFUSE_ERR_RUN_BATCH 303         /* no windows, or more than the session was made for */
+#define TICKFUSE_ERR_RUN_CATEGORY 304      /* an input is no code of its categories */
+#define TICKFUSE_ERR_RUN_ROWS 305          /* past or future rows out of range */
 #define TICKFUSE_ERR_RUN_OTHER 399         /* refused for a reason without a number of its own; read the text */
 
 /* 9xx: the library has a defect. */
@@ -174,8 +176,14 @@ tickfuse_status tickfuse_model_open_memory(const void *bytes, size_t len, const 
 /* Lets go of a model. NULL is fine. */
 void tickfuse_model_free(tickfuse_model *model) TICKFUSE_NOEXCEPT;
 
-/* Rows of a window. Positive; 0 only for a handle that is NULL, misaligned or poisoned. */
+/* Rows of a window that lie in the past. Positive; 0 only for a handle that is NULL, misaligned or poisoned. */
 size_t tickfuse_model_lookback(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * Rows of a whole window: the past, and behind it the future where the model reads values known in advance. Likewise
+ * positive. In future rows only columns of the role "known" are read.
+ */
+size_t tickfuse_model_n_rows(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 
 /* Values of a row. Likewise. */
 size_t tickfuse_model_n_features(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
@@ -216,6 +224,7 @@ typedef struct tickfuse_session tickfuse_session;
 /* Bits of the flags that come with an answer. */
 #define TICKFUSE_FLAG_IMPUTED 1 /* a missing input was replaced by its scaler's centre */
 #define TICKFUSE_FLAG_OVERFLOW 2 /* an output is NaN or infinite: inputs far out of range */
+#define TICKFUSE_FLAG_UNKNOWN_CATEGORY 4 /* a category that is not listed was replaced by the unknown one */
 
 /*
  * A session for batches of up to max_batch windows, 1 to TICKFUSE_MAX_BATCH. Its memory stops growing after six
@@ -229,7 +238,8 @@ tickfuse_status tickfuse_session_new(const tickfuse_model *model, size_t max_bat
 /*
  * Answers one window of raw (unscaled) inputs.
  *
- * window: [lookback, n_features], the oldest row first; n_values is the number of values, lookback times n_features.
+ * window: [n_rows, n_features], the oldest row first; n_values is the number of values, n_rows times n_features.
+ *         Categories are codes: the place of the name in the schema's list.
  * out:    [n_outputs], in the units the schema names; n_out is their number.
  * flags:  TICKFUSE_FLAG_* of the answer.
  *
@@ -246,7 +256,7 @@ tickfuse_status tickfuse_session_run_f64(tickfuse_session *session, const double
 /*
  * Answers n_windows windows that lie one behind the other, each with the bits it has alone.
  *
- * windows: [n_windows, lookback, n_features]; n_values counts all their values.
+ * windows: [n_windows, n_rows, n_features]; n_values counts all their values.
  * out:     [n_windows, n_outputs]; n_out counts all of them.
  * flags:   the flags of all answers together, one word.
  */

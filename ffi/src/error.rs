@@ -178,6 +178,8 @@ fn run_status(e: RunError) -> Status {
         RunError::OutputLength { .. } => Status::RunOutputLength,
         RunError::NonFinite { .. } => Status::RunNonFinite,
         RunError::Batch { .. } => Status::RunBatch,
+        RunError::Category { .. } => Status::RunCategory,
+        RunError::EncoderLength { .. } | RunError::DecoderLength { .. } => Status::RunRows,
         _ => Status::RunOther,
     }
 }

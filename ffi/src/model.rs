@@ -145,6 +145,16 @@ pub unsafe extern "C" fn tickfuse_model_lookback(model: *const ModelHandle) -> u
     unsafe { ask(model, 0, |model| model.schema().lookback()) }
 }
 
+/// `tickfuse_model_n_rows` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_n_rows(model: *const ModelHandle) -> usize {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, 0, |model| model.schema().n_rows()) }
+}
+
 /// `tickfuse_model_n_features` of the header.
 ///
 /// # Safety

@@ -102,7 +102,7 @@ impl Drop for Turn<'_> {
 fn max_batch_of(model: &Model) -> usize {
     let schema = model.schema();
     let n_values = schema
-        .lookback()
+        .n_rows()
         .saturating_mul(schema.n_features())
         .max(schema.n_outputs());
     MAX_BATCH.min(isize::MAX as usize / size_of::<f64>() / n_values)

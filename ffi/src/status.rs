@@ -62,6 +62,8 @@ statuses! {
     RunOutputLength = 301, "TICKFUSE_ERR_RUN_OUTPUT_LENGTH", c"the number of output values is wrong";
     RunNonFinite = 302, "TICKFUSE_ERR_RUN_NON_FINITE", c"an input is NaN or infinite";
     RunBatch = 303, "TICKFUSE_ERR_RUN_BATCH", c"the number of windows is wrong";
+    RunCategory = 304, "TICKFUSE_ERR_RUN_CATEGORY", c"an input is no code of its categories";
+    RunRows = 305, "TICKFUSE_ERR_RUN_ROWS", c"the number of past or future rows is out of range";
     RunOther = 399, "TICKFUSE_ERR_RUN_OTHER", c"the window was refused";
     Panic = 900, "TICKFUSE_ERR_PANIC", c"the library has a defect";
     Poisoned = 901, "TICKFUSE_ERR_POISONED", c"an earlier call met a defect of the library on this handle";

@@ -48,7 +48,7 @@ fn main() {
 /// Milliseconds of each step after ten to warm up.
 fn run(net: &LstmNet, batch: usize, steps: usize, mode: Mode) -> Vec<f64> {
     let wave = |n: usize, k: f64| (0..n).map(|i| (i as f64 * k).sin() as f32).collect::<Vec<f32>>();
-    let x = wave(net.lookback() * batch * net.n_features(), 0.37);
+    let x = wave(net.n_rows() * batch * net.n_features(), 0.37);
     let y: Vec<f32> = (0..batch).map(|i| f32::from(i % 3 == 0)).collect();
     let mut params = Params::<f32>::init(net.layout(), 42);
     let mut adam = AdamW::new(AdamWConfig::default(), net.layout());
@@ -58,7 +58,7 @@ fn run(net: &LstmNet, batch: usize, steps: usize, mode: Mode) -> Vec<f64> {
         let start = Instant::now();
         tape.begin(mode);
         grads.clear();
-        let input = tape.input(&[net.lookback(), batch, net.n_features()], &x);
+        let input = tape.input(&[net.n_rows(), batch, net.n_features()], &x);
         let mut graph = Graph {
             tape: &mut tape,
             params: &params,

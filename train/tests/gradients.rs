@@ -31,7 +31,7 @@ fn nets() -> Vec<LstmNet> {
 
 fn check(net: &impl Net, layout: &Arc<Layout>, training: bool) -> GradientCheck {
     let wave = |n: usize, k: f64| (0..n).map(|i| (i as f64 * k).sin()).collect::<Vec<f64>>();
-    let x = wave(net.lookback() * BATCH * net.n_features(), 0.9);
+    let x = wave(net.n_rows() * BATCH * net.n_features(), 0.9);
     let labels: Vec<f64> = (0..BATCH * net.n_outputs())
         .map(|i| f64::from(i % 2 == 0))
         .collect();
@@ -41,7 +41,7 @@ fn check(net: &impl Net, layout: &Arc<Layout>, training: bool) -> GradientCheck 
         ..Mode::default()
     };
     check_gradients(layout, 17, mode, |tape, params| {
-        let input = tape.input(&[net.lookback(), BATCH, net.n_features()], &x);
+        let input = tape.input(&[net.n_rows(), BATCH, net.n_features()], &x);
         let z = net.forward(&mut Graph { tape, params }, input);
         tape.bce_with_logits(z, &labels, 1.7, labels.len())
     })

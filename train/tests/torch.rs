@@ -117,7 +117,7 @@ fn gradients(
         training: true,
         ..Mode::default()
     });
-    let input = tape.input(&[net.lookback(), golden.batch, net.n_features()], x);
+    let input = tape.input(&[net.n_rows(), golden.batch, net.n_features()], x);
     let z = net.forward(&mut Graph { tape, params }, input);
     let loss = tape.bce_with_logits(z, y, golden.pos_weight, y.len());
     let value = f64::from(tape.value(loss)[0]);

@@ -32,52 +32,52 @@ pub(super) fn scale_rows<T: Copy + Into<f64>>(
 }
 
 /// Softmax in place, the largest entry subtracted first; all NaN if one entry is.
+///
+/// Lanes are added to one accumulator lane, which is added up in the end; the tail is filled with what changes nothing.
+/// (Loops instead of closures: a closure is a function of its own, without the features of its level.)
 #[inline(always)]
 pub(super) fn softmax<I: Isa>(isa: I, x: &mut [f32]) {
-    let top = isa.splat(fold(
-        isa,
-        x,
-        f32::NEG_INFINITY,
-        |isa, acc, lane| isa.max(lane, acc),
-        Isa::max_lane,
-    ));
-    let poison = x.iter().any(|v| v.is_nan());
-    map(isa, x, |isa, lane| exp(isa, isa.sub(lane, top)));
-    let total = fold(isa, x, 0.0, Isa::add, Isa::sum);
-    let total = isa.splat(if poison { f32::NAN } else { total });
-    map(isa, x, |isa, lane| isa.div(lane, total));
-}
-
-/// Folds lanes into one accumulator lane and that into a number; the tail is filled with `neutral`.
-#[inline(always)]
-fn fold<I: Isa>(
-    isa: I,
-    x: &[f32],
-    neutral: f32,
-    step: impl Fn(I, I::F, I::F) -> I::F,
-    finish: impl Fn(I, I::F) -> f32,
-) -> f32 {
+    let mut top = isa.splat(f32::NEG_INFINITY);
+    let mut poison = false;
     let (whole, tail) = x.as_chunks::<LANES>();
-    let mut acc = isa.splat(neutral);
     for chunk in whole {
-        acc = step(isa, acc, isa.load(&Lane(*chunk)));
+        top = isa.max(isa.load(&Lane(*chunk)), top);
+        poison |= chunk.iter().any(|v| v.is_nan());
     }
-    let mut last = Lane([neutral; LANES]);
-    last.0[..tail.len()].copy_from_slice(tail);
-    finish(isa, step(isa, acc, isa.load(&last)))
+    top = isa.max(isa.load(&filled(tail, f32::NEG_INFINITY)), top);
+    poison |= tail.iter().any(|v| v.is_nan());
+    let top = isa.splat(isa.max_lane(top));
+
+    let mut total = isa.splat(0.0);
+    let (whole, tail) = x.as_chunks_mut::<LANES>();
+    for chunk in whole.iter_mut() {
+        let e = exp(isa, isa.sub(isa.load(&Lane(*chunk)), top));
+        total = isa.add(total, e);
+        store(isa, e, chunk);
+    }
+    let e = exp(isa, isa.sub(isa.load(&filled(tail, f32::NEG_INFINITY)), top));
+    total = isa.add(total, e);
+    store(isa, e, tail);
+
+    let total = isa.splat(if poison { f32::NAN } else { isa.sum(total) });
+    for chunk in whole {
+        store(isa, isa.div(isa.load(&Lane(*chunk)), total), chunk);
+    }
+    store(isa, isa.div(isa.load(&filled(tail, 0.0)), total), tail);
 }
 
-/// Replaces lanes; the tail is handled through a copy.
+/// A tail as a whole lane.
 #[inline(always)]
-fn map<I: Isa>(isa: I, x: &mut [f32], f: impl Fn(I, I::F) -> I::F) {
-    let (whole, tail) = x.as_chunks_mut::<LANES>();
-    for chunk in whole {
-        let mut lane = Lane(*chunk);
-        isa.store(f(isa, isa.load(&lane)), &mut lane);
-        *chunk = lane.0;
-    }
-    let mut lane = Lane::ZERO;
+fn filled(tail: &[f32], rest: f32) -> Lane {
+    let mut lane = Lane([rest; LANES]);
     lane.0[..tail.len()].copy_from_slice(tail);
-    isa.store(f(isa, isa.load(&lane)), &mut lane);
-    tail.copy_from_slice(&lane.0[..tail.len()]);
+    lane
+}
+
+/// The first numbers of a lane.
+#[inline(always)]
+fn store<I: Isa>(isa: I, x: I::F, to: &mut [f32]) {
+    let mut lane = Lane::ZERO;
+    isa.store(x, &mut lane);
+    to.copy_from_slice(&lane.0[..to.len()]);
 }

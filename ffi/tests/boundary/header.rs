@@ -38,6 +38,10 @@ fn rust_numbers() -> BTreeMap<String, i64> {
         ("TICKFUSE_MAX_BATCH", MAX_BATCH as i64),
         ("TICKFUSE_FLAG_IMPUTED", i64::from(Flags::IMPUTED.bits())),
         ("TICKFUSE_FLAG_OVERFLOW", i64::from(Flags::OVERFLOW.bits())),
+        (
+            "TICKFUSE_FLAG_UNKNOWN_CATEGORY",
+            i64::from(Flags::UNKNOWN_CATEGORY.bits()),
+        ),
     ];
     statuses
         .chain(others)

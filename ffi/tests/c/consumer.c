@@ -54,7 +54,7 @@ static struct windows read_windows(const char *path, size_t n, const tickfuse_mo
     size_t size = 0;
     w.n = n;
     w.n_outputs = tickfuse_model_n_outputs(model);
-    w.n_values = tickfuse_model_lookback(model) * tickfuse_model_n_features(model);
+    w.n_values = tickfuse_model_n_rows(model) * tickfuse_model_n_features(model);
     w.narrow = read_file(path, &size);
     EXPECT(size == n * w.n_values * sizeof(float));
     w.wide = room(n * w.n_values, sizeof(double));

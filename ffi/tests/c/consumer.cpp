@@ -58,7 +58,7 @@ Session session(const tickfuse_model *model) {
 
 // The answers of all windows, one by one.
 std::vector<float> answers(const tickfuse_model *model, const std::vector<float> &windows) {
-    const std::size_t n_values = tickfuse_model_lookback(model) * tickfuse_model_n_features(model);
+    const std::size_t n_values = tickfuse_model_n_rows(model) * tickfuse_model_n_features(model);
     const std::size_t n_outputs = tickfuse_model_n_outputs(model);
     const Session own = session(model);
     std::vector<float> out(windows.size() / n_values * n_outputs);
@@ -85,7 +85,7 @@ void run(const char *model_path, const char *windows_path, std::size_t n) {
     const std::vector<char> bytes = read_file(windows_path);
     std::vector<float> windows(bytes.size() / sizeof(float));
     std::memcpy(windows.data(), bytes.data(), windows.size() * sizeof(float));
-    if (windows.size() != n * tickfuse_model_lookback(model.get()) * tickfuse_model_n_features(model.get())) {
+    if (windows.size() != n * tickfuse_model_n_rows(model.get()) * tickfuse_model_n_features(model.get())) {
         throw std::runtime_error("unexpected number of values");
     }
     std::vector<std::vector<float>> found(4);

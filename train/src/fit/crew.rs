@@ -195,7 +195,7 @@ impl Shard {
 
     fn work<N: Net>(&mut self, job: &Job<'_, N>, k: usize, n: usize) {
         let indices = &job.indices[shard_range(job.indices.len(), k, n)];
-        let (rows, width) = (job.net.lookback(), job.net.n_features());
+        let (rows, width) = (job.net.n_rows(), job.net.n_features());
         self.x.resize(rows * indices.len() * width, 0.0);
         self.y.resize(indices.len() * job.net.n_outputs(), 0.0);
         job.source.fill(indices, &mut self.x, &mut self.y);

@@ -151,7 +151,7 @@ fn class_balance<N: Net>(
     let all: Vec<usize> = (0..train.len()).collect();
     for indices in all.chunks(256) {
         let mut y = vec![0.0; indices.len() * net.n_outputs()];
-        x.resize(net.lookback() * indices.len() * net.n_features(), 0.0);
+        x.resize(net.n_rows() * indices.len() * net.n_features(), 0.0);
         train.fill(indices, &mut x, &mut y);
         positive += y.iter().map(|&y| f64::from(y)).sum::<f64>();
         count += y.len() as f64;

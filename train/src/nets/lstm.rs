@@ -6,9 +6,12 @@
 //! ReLU. [`LstmNet::bundle_tensors`] gives the single-bias form that inference uses.
 
 use super::Net;
-use crate::ops::lstm::LstmParams;
+use super::blocks::Dropout;
+use super::blocks::declare::{Declare, DenseInit};
+use super::blocks::lstm::LstmStack;
+use crate::ops::linear::DenseParams;
 use crate::tape::engine::Engine;
-use crate::tape::params::{Init, Layout, ParamId, Params};
+use crate::tape::params::{Layout, Params};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tickfuse_core::bundle::{Activation, DenseConfig, LstmConfig};
@@ -94,8 +97,9 @@ pub struct OwnedTensor {
 pub struct LstmNet {
     config: LstmNetConfig,
     layout: Arc<Layout>,
-    layers: Vec<LstmParams>,
-    head: Vec<(ParamId, ParamId)>,
+    stack: LstmStack,
+    /// Each layer with the dropout before it.
+    head: Vec<(Option<Dropout>, DenseParams)>,
 }
 
 impl LstmNet {
@@ -105,29 +109,21 @@ impl LstmNet {
     /// When the configuration is out of range.
     pub fn new(config: LstmNetConfig) -> Result<Self, String> {
         config.validate()?;
-        let mut layout = Layout::default();
-        let layers = (0..config.n_layers)
-            .map(|k| {
-                let n_in = if k == 0 {
-                    config.n_features
-                } else {
-                    config.n_hidden
-                };
-                declare_lstm(&mut layout, k, n_in, config.n_hidden)
-            })
-            .collect();
-        let mut n_in = config.n_hidden;
+        let mut declare = Declare::new(config.dropout)?;
+        let (n_hidden, n_layers) = (config.n_hidden, config.n_layers);
+        let stack = LstmStack::new(&mut declare, "lstm", config.n_features, n_hidden, n_layers);
+        let mut n_in = n_hidden;
         let mut head = Vec::new();
         for (j, &n_out) in config.head.iter().enumerate() {
-            let init = Init::Uniform((n_in as f64).sqrt().recip());
-            let weight = layout.declare(format!("head.{j}.weight"), &[n_out, n_in], init);
-            head.push((weight, layout.declare(format!("head.{j}.bias"), &[n_out], init)));
+            let dropout = (j > 0).then(|| declare.dropout());
+            let layer = declare.dense(&format!("head.{j}"), n_in, n_out, DenseInit::Torch);
+            head.push((dropout, layer));
             n_in = n_out;
         }
         Ok(Self {
             config,
-            layout: Arc::new(layout),
-            layers,
+            layout: declare.finish(),
+            stack,
             head,
         })
     }
@@ -162,19 +158,8 @@ impl LstmNet {
     }
 }
 
-fn declare_lstm(layout: &mut Layout, k: usize, n_in: usize, n_hidden: usize) -> LstmParams {
-    let init = Init::Uniform((n_hidden as f64).sqrt().recip());
-    let gates = 4 * n_hidden;
-    LstmParams {
-        weight_ih: layout.declare(format!("lstm.weight_ih_l{k}"), &[gates, n_in], init),
-        weight_hh: layout.declare(format!("lstm.weight_hh_l{k}"), &[gates, n_hidden], init),
-        bias_ih: layout.declare(format!("lstm.bias_ih_l{k}"), &[gates], init),
-        bias_hh: layout.declare(format!("lstm.bias_hh_l{k}"), &[gates], init),
-    }
-}
-
 impl Net for LstmNet {
-    fn lookback(&self) -> usize {
+    fn n_rows(&self) -> usize {
         self.config.lookback
     }
 
@@ -195,25 +180,14 @@ impl Net for LstmNet {
     }
 
     fn forward<E: Engine>(&self, engine: &mut E, x: E::Var) -> E::Var {
-        let mut sites = 0..;
-        let mut between = |engine: &mut E, y| {
-            let site = sites.next().expect("endless");
-            engine.dropout(y, self.config.dropout, site)
-        };
-        let mut y = x;
-        for (k, &layer) in self.layers.iter().enumerate() {
-            if k > 0 {
-                y = between(engine, y);
-            }
-            y = engine.lstm(y, layer);
-        }
-        y = engine.take_last(y);
-        for (j, &(weight, bias)) in self.head.iter().enumerate() {
-            if j > 0 {
+        let y = self.stack.forward(engine, x, &[], None);
+        let mut y = engine.take_last(y);
+        for &(dropout, layer) in &self.head {
+            if let Some(dropout) = dropout {
                 y = engine.relu(y);
-                y = between(engine, y);
+                y = dropout.apply(engine, y);
             }
-            y = engine.linear(y, weight, bias);
+            y = engine.linear(y, layer);
         }
         y
     }

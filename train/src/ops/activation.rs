@@ -1,6 +1,7 @@
-//! Elementwise activations: relu, sigmoid, tanh. Each derivative comes from the output.
+//! Elementwise activations: relu, elu, sigmoid, tanh, softplus. Each derivative comes from the output.
 //!
-//! `relu: dx = dy [y > 0]` (0 at the kink) · `sigmoid: dx = dy y (1 - y)` · `tanh: dx = dy (1 - y²)`.
+//! `relu: dx = dy [y > 0]` (0 at the kink) · `elu: dx = dy (y > 0 ? 1 : y + 1)` · `sigmoid: dx = dy y (1 - y)` · `tanh: dx = dy (1 - y²)` ·
+//! `softplus + floor: dx = dy (1 - e^(floor - y))`.
 
 use super::real::Real;
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
@@ -8,8 +9,10 @@ use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Relu,
+    Elu,
     Sigmoid,
     Tanh,
+    Softplus { floor: f64 },
 }
 
 struct Activation {
@@ -23,6 +26,11 @@ impl<R: Real> Tape<R> {
         self.activation(x, Kind::Relu)
     }
 
+    /// `x` where positive, else `e^x - 1`.
+    pub fn elu(&mut self, x: Var) -> Var {
+        self.activation(x, Kind::Elu)
+    }
+
     /// `1 / (1 + e^-x)`.
     pub fn sigmoid(&mut self, x: Var) -> Var {
         self.activation(x, Kind::Sigmoid)
@@ -33,6 +41,11 @@ impl<R: Real> Tape<R> {
         self.activation(x, Kind::Tanh)
     }
 
+    /// `ln(1 + e^x) + floor`, as `max(x, 0) + ln(1 + e^-|x|) + floor`: a positive deviation.
+    pub fn softplus(&mut self, x: Var, floor: f64) -> Var {
+        self.activation(x, Kind::Softplus { floor })
+    }
+
     fn activation(&mut self, x: Var, kind: Kind) -> Var {
         let mut out = self.pool.take(self.value(x).len());
         out.copy_from_slice(self.value(x));
@@ -40,8 +53,13 @@ impl<R: Real> Tape<R> {
             Kind::Relu => out
                 .iter_mut()
                 .for_each(|x| *x = if *x < R::ZERO { R::ZERO } else { *x }),
+            Kind::Elu => R::elu(&mut out),
             Kind::Sigmoid => R::sigmoid(&mut out),
             Kind::Tanh => R::tanh(&mut out),
+            Kind::Softplus { floor } => {
+                let floor = R::from_f64(floor);
+                out.iter_mut().for_each(|x| *x = softplus(*x) + floor);
+            }
         }
         let node = Node::new(self.shape(x), out).with_op(self.needs_grad(x), Activation { x, kind });
         self.push(node)
@@ -53,12 +71,25 @@ impl<R: Real> Backward<R> for Activation {
         let slope = |y: R| match self.kind {
             Kind::Relu if y > R::ZERO => R::ONE,
             Kind::Relu => R::ZERO,
+            Kind::Elu => elu_slope(y),
             Kind::Sigmoid => y * (R::ONE - y),
             Kind::Tanh => R::ONE - y * y,
+            Kind::Softplus { floor } => R::ONE - (R::from_f64(floor) - y).exp(),
         };
         let dx = grad.data.iter().zip(node.value()).map(|(&dy, &y)| dy * slope(y));
         pass.tape.add_grad(self.x, dx);
     }
+}
+
+fn softplus<R: Real>(x: R) -> R {
+    let hinge = if x < R::ZERO { R::ZERO } else { x };
+    hinge + (-x.abs()).exp().ln_1p()
+}
+
+/// Derivative of elu from its output.
+#[inline(always)]
+pub(super) fn elu_slope<R: Real>(y: R) -> R {
+    if y > R::ZERO { R::ONE } else { y + R::ONE }
 }
 
 #[cfg(test)]
@@ -86,6 +117,11 @@ mod tests {
     }
 
     #[test]
+    fn elu_matches_central_differences() {
+        check(Tape::elu);
+    }
+
+    #[test]
     fn sigmoid_matches_central_differences() {
         check(Tape::sigmoid);
     }
@@ -93,6 +129,11 @@ mod tests {
     #[test]
     fn tanh_matches_central_differences() {
         check(Tape::tanh);
+    }
+
+    #[test]
+    fn softplus_matches_central_differences() {
+        check(|tape, x| tape.softplus(x, 0.3));
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! Hash: the finaliser of `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 
 use super::real::Real;
-use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
+use crate::tape::{Backward, Grad, Mode, Node, Pass, Tape, Var};
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The factors of one dropout in one pass.
 #[derive(Debug, Clone, Copy)]
-struct Mask {
+pub(super) struct Mask {
     key: u64,
     threshold: u64,
     scale: f64,
@@ -25,7 +26,17 @@ impl Mask {
         }
     }
 
-    fn factors<R: Real>(self) -> impl Iterator<Item = R> {
+    /// The mask of a pass; nothing outside training or for `p = 0`.
+    ///
+    /// # Panics
+    /// When `p` is not in [0, 1).
+    pub(super) fn of(mode: &Mode, p: f64, site: u32) -> Option<Self> {
+        assert!((0.0..1.0).contains(&p), "dropout: expected 0 <= p < 1, found {p}");
+        (mode.training && p > 0.0).then(|| Self::new(mode.dropout_key, p, site))
+    }
+
+    /// 0 or `1 / (1 - p)` for each value in turn.
+    pub(super) fn factors<R: Real>(self) -> impl Iterator<Item = R> {
         let scale = R::from_f64(self.scale);
         (0u64..).map(move |i| {
             let bits = mix(self.key.wrapping_add(i.wrapping_mul(GOLDEN))) >> 32;
@@ -58,11 +69,9 @@ impl<R: Real> Tape<R> {
     /// # Panics
     /// When `p` is not in [0, 1).
     pub fn dropout(&mut self, x: Var, p: f64, site: u32) -> Var {
-        assert!((0.0..1.0).contains(&p), "dropout: expected 0 <= p < 1, found {p}");
-        if !self.mode.training || p == 0.0 {
+        let Some(mask) = Mask::of(&self.mode, p, site) else {
             return x;
-        }
-        let mask = Mask::new(self.mode.dropout_key, p, site);
+        };
         let mut out = self.pool.take(self.value(x).len());
         for ((out, &x), factor) in out.iter_mut().zip(self.value(x)).zip(mask.factors::<R>()) {
             *out = x * factor;
@@ -87,7 +96,6 @@ impl<R: Real> Backward<R> for Dropout {
 mod tests {
     use super::*;
     use crate::ops::check::{assert_gradients, check_gradients};
-    use crate::tape::Mode;
     use crate::tape::params::{Init, Layout};
     use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Passes over slices that cost as much as the products: sigmoid, tanh, the LSTM cell both ways, rounding to bf16.
+//! Passes over slices that cost as much as the products: exp, elu, sigmoid, tanh, the LSTM cell both ways, rounding to bf16.
 //!
 //! The cell is written once over [`Lane`]: f64 for gradient checks, [`Vector`] for a register of f32 of the instruction set
 //! found at run time (`pulp`). `e^x = 2^n e^r`, `n = round(x / ln 2)`, `|r| <= ln 2 / 2`, a polynomial of degree 6 in `r`;
@@ -94,6 +94,25 @@ impl<S: Simd> Vector<S> {
     /// `e^x` within about 1 ulp for -87 <= x <= 88, and the value at the nearer end outside.
     #[inline(always)]
     fn exp(self) -> Self {
+        let (power, rest) = self.exp_parts();
+        (rest + self.constant(1.0)) * power
+    }
+
+    /// `x` where positive, else `e^x - 1` within about 2 ulp: below `ln 2 / 2` the 1 is never added.
+    #[inline(always)]
+    fn elu(self) -> Self {
+        let (simd, one) = (self.simd, self.constant(1.0));
+        let (power, rest) = self.at_most(0.0).exp_parts();
+        let near = simd.less_than_f32s(self.constant(-0.34).value, self.value);
+        let far = (rest + one) * power - one;
+        let below = simd.select_f32s(near, rest.value, far.value);
+        let positive = simd.greater_than_f32s(self.value, self.constant(0.0).value);
+        self.with(simd.select_f32s(positive, self.value, below))
+    }
+
+    /// `2^n` and `e^r - 1` with `e^x = 2^n e^r`.
+    #[inline(always)]
+    fn exp_parts(self) -> (Self, Self) {
         // Adding this number rounds to an integer and leaves it in the low bits.
         const ROUND: f32 = 12_582_912.0;
         const LN2_HIGH: f32 = 0.693_359_4;
@@ -110,12 +129,12 @@ impl<S: Simd> Vector<S> {
             1.666_666_5e-1,
             0.5,
         ]);
-        let mantissa = poly * (r * r) + r + self.constant(1.0);
+        let rest = poly * (r * r) + r;
         let simd = self.simd;
         let bias = simd.splat_u32s(127u32.wrapping_sub(ROUND.to_bits()));
         let exponent = simd.add_u32s(simd.transmute_u32s_f32s(shifted.value), bias);
         let power = simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23));
-        mantissa * self.with(simd.transmute_f32s_u32s(power))
+        (self.with(simd.transmute_f32s_u32s(power)), rest)
     }
 }
 
@@ -166,10 +185,22 @@ pub fn tanh(x: &mut [f32]) {
     Arch::new().dispatch(Map { x, kind: Kind::Tanh });
 }
 
+/// `x = e^x` in place, for -87 <= x <= 88; the value at the nearer end outside.
+pub fn exp(x: &mut [f32]) {
+    Arch::new().dispatch(Map { x, kind: Kind::Exp });
+}
+
+/// `x = e^x - 1` in place where `x` is negative.
+pub fn elu(x: &mut [f32]) {
+    Arch::new().dispatch(Map { x, kind: Kind::Elu });
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Sigmoid,
     Tanh,
+    Exp,
+    Elu,
 }
 
 struct Map<'a> {
@@ -187,6 +218,8 @@ impl WithSimd for Map<'_> {
             match self.kind {
                 Kind::Sigmoid => v.sigmoid().value,
                 Kind::Tanh => v.tanh().value,
+                Kind::Exp => v.exp().value,
+                Kind::Elu => v.elu().value,
             }
         };
         let (body, tail) = S::as_mut_simd_f32s(self.x);
@@ -407,6 +440,41 @@ mod tests {
             let error = (f64::from(y) - exact).abs();
             assert!(error <= exact.abs() * 3e-7, "tanh({x}) = {y}, exact {exact}");
         }
+    }
+
+    #[test]
+    fn exp_and_elu_are_within_three_parts_in_ten_million() {
+        let x: Vec<f32> = sweep().into_iter().filter(|x| x.abs() <= 87.0).collect();
+        let (mut exps, mut elus) = (x.clone(), x.clone());
+        exp(&mut exps);
+        elu(&mut elus);
+        for (k, &x) in x.iter().enumerate() {
+            let exact = f64::from(x).exp();
+            assert!(
+                (f64::from(exps[k]) - exact).abs() <= exact * 3e-7,
+                "exp({x}) = {}",
+                exps[k]
+            );
+            let exact = if x > 0.0 {
+                f64::from(x)
+            } else {
+                f64::from(x).exp_m1()
+            };
+            let error = (f64::from(elus[k]) - exact).abs();
+            assert!(
+                error <= exact.abs() * 3e-7,
+                "elu({x}) = {}, exact {exact}",
+                elus[k]
+            );
+        }
+    }
+
+    #[test]
+    fn elu_of_the_ends_saturates_and_nan_stays_nan() {
+        let mut x = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0, -1e30];
+        elu(&mut x);
+        assert!(x[0] == f32::INFINITY && x[1] == -1.0 && x[2].is_nan(), "{x:?}");
+        assert!(x[3] == 0.0 && x[4] == -1.0, "{x:?}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `y = x Wᵀ + b` over the last axis; `x [.., n_in]`, `W [n_out, n_in]`, `b [n_out]`.
+//! `y = x Wᵀ + b` over the last axis; `x [.., n_in]`, `W [n_out, n_in]`, `b [n_out]` or absent; also with some rows of `W`
+//! alone, as attention keeps queries, keys and values in one matrix.
 //!
 //! Backward: `dW += dyᵀ x`, `db += Σ_rows dy`, `dx += dy W`.
 
@@ -6,11 +7,21 @@ use super::mat::Mat;
 use super::real::Real;
 use crate::tape::params::{ParamId, Params};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
+use std::ops::Range;
+
+/// Parameters of an affine map, as `PyTorch` keeps them.
+#[derive(Debug, Clone, Copy)]
+pub struct DenseParams {
+    /// `[n_out, n_in]`.
+    pub weight: ParamId,
+    /// `[n_out]`.
+    pub bias: Option<ParamId>,
+}
 
 struct Linear {
     x: Var,
-    weight: ParamId,
-    bias: ParamId,
+    layer: DenseParams,
+    rows: Range<usize>,
 }
 
 impl<R: Real> Tape<R> {
@@ -18,46 +29,64 @@ impl<R: Real> Tape<R> {
     ///
     /// # Panics
     /// When the last axis of `x` is not the width of `W`, with both.
-    pub fn linear(&mut self, params: &Params<R>, x: Var, weight: ParamId, bias: ParamId) -> Var {
-        let (n_out, n_in) = matrix_shape(params, weight);
+    pub fn linear(&mut self, params: &Params<R>, x: Var, layer: DenseParams) -> Var {
+        self.linear_rows(params, x, layer, 0..matrix_shape(params, layer.weight).0)
+    }
+
+    /// [`Tape::linear`] with the rows `rows` of weight and bias.
+    ///
+    /// # Panics
+    /// When the last axis of `x` is not the width of `W`, with both, or there are fewer rows.
+    pub fn linear_rows(&mut self, params: &Params<R>, x: Var, layer: DenseParams, rows: Range<usize>) -> Var {
+        let (n_out, n_in) = (rows.len(), matrix_shape(params, layer.weight).1);
         let mut shape = self.shape(x).to_vec();
         assert_eq!(
             shape.last(),
             Some(&n_in),
             "linear: width of {shape:?} and of the weight"
         );
-        let rows = self.value(x).len() / n_in;
-        let mut out = self.pool.take(rows * n_out);
-        fill_rows(&mut out, params.values(bias));
-        let w = Mat::new(params.values(weight), n_out, n_in).t();
+        let n = self.value(x).len() / n_in;
+        let mut out = self.pool.take(n * n_out);
+        if let Some(bias) = layer.bias {
+            fill_rows(&mut out, &params.values(bias)[rows.clone()]);
+        }
+        let w = Mat::new(weight_rows(params, layer.weight, &rows), n_out, n_in).t();
         let (input, products) = self.value_and_products(x);
-        products.gemm(Mat::new(input, rows, n_in), w, true, &mut out);
+        products.gemm(Mat::new(input, n, n_in), w, layer.bias.is_some(), &mut out);
         *shape.last_mut().expect("checked above") = n_out;
-        let node = Node::new(&shape, out).with_op(true, Linear { x, weight, bias });
+        let node = Node::new(&shape, out).with_op(true, Linear { x, layer, rows });
         self.push(node)
     }
 }
 
 impl<R: Real> Backward<R> for Linear {
     fn backward(&self, _: &mut Node<R>, grad: &Grad<R>, pass: &mut Pass<'_, R>) {
-        let (n_out, n_in) = matrix_shape(pass.params, self.weight);
-        let rows = grad.data.len() / n_out;
-        let dy = Mat::new(&grad.data, rows, n_out);
-        add_column_sums(&grad.data, pass.grads.add_to(self.bias));
+        let (n_out, n_in) = (self.rows.len(), matrix_shape(pass.params, self.layer.weight).1);
+        if let Some(bias) = self.layer.bias {
+            add_column_sums(&grad.data, &mut pass.grads.add_to(bias)[self.rows.clone()]);
+        }
+        let dy = Mat::new(&grad.data, grad.data.len() / n_out, n_out);
         let opened = pass.tape.open_grad(self.x);
         let (x, products) = pass.tape.value_and_products(self.x);
-        products.gemm(
-            dy.t(),
-            Mat::new(x, rows, n_in),
-            true,
-            pass.grads.add_to(self.weight),
-        );
+        let x = Mat::new(x, dy.rows, n_in);
+        let dw = &mut pass.grads.add_to(self.layer.weight)[self.rows.start * n_in..self.rows.end * n_in];
+        products.gemm(dy.t(), x, true, dw);
         if let Some((mut dx, fresh)) = opened {
-            let w = Mat::new(pass.params.values(self.weight), n_out, n_in);
+            let w = Mat::new(
+                weight_rows(pass.params, self.layer.weight, &self.rows),
+                n_out,
+                n_in,
+            );
             products.gemm(dy, w, !fresh, &mut dx);
             pass.tape.close_grad(self.x, dx);
         }
     }
+}
+
+/// The values of some rows of a weight.
+fn weight_rows<'a, R: Real>(params: &'a Params<R>, weight: ParamId, rows: &Range<usize>) -> &'a [R] {
+    let n_in = matrix_shape(params, weight).1;
+    &params.values(weight)[rows.start * n_in..rows.end * n_in]
 }
 
 /// Rows and columns of a weight.
@@ -112,11 +141,46 @@ mod tests {
         let weights: Vec<f64> = (0..30).map(|i| f64::from(i % 7) - 3.0).collect();
         let check = check_gradients(&Arc::new(layout), 9, Mode::default(), |tape, params| {
             let x = tape.param(params, x);
-            let y = tape.linear(params, x, w, b);
+            let y = tape.linear(params, x, with_bias(w, b));
             let y = tape.tanh(y);
             tape.weighted_sum(y, &weights)
         });
         assert_gradients(&check, 1e-8);
+    }
+
+    #[test]
+    fn parts_of_a_weight_and_a_map_without_bias_match_central_differences() {
+        let mut layout = Layout::default();
+        let x = layout.declare("x", &[6, 4], Init::Uniform(1.0));
+        let w = layout.declare("w", &[5, 4], Init::Uniform(1.0));
+        let b = layout.declare("b", &[5], Init::Uniform(1.0));
+        let v = layout.declare("v", &[2, 4], Init::Uniform(1.0));
+        let weights: Vec<f64> = (0..12).map(|i| f64::from(i % 5) - 1.5).collect();
+        let check = check_gradients(&Arc::new(layout), 4, Mode::default(), |tape, params| {
+            let x = tape.param(params, x);
+            let mut sum = tape.linear(
+                params,
+                x,
+                DenseParams {
+                    weight: v,
+                    bias: None,
+                },
+            );
+            for rows in [0..2, 3..5, 1..3] {
+                let part = tape.linear_rows(params, x, with_bias(w, b), rows);
+                sum = tape.add(sum, part);
+            }
+            let y = tape.tanh(sum);
+            tape.weighted_sum(y, &weights)
+        });
+        assert_gradients(&check, 1e-8);
+    }
+
+    fn with_bias(weight: ParamId, bias: ParamId) -> DenseParams {
+        DenseParams {
+            weight,
+            bias: Some(bias),
+        }
     }
 
     #[test]
@@ -129,7 +193,7 @@ mod tests {
         let mut tape = Tape::default();
         tape.begin(Mode::default());
         let x = tape.input(&[1, 2], &[10.0, 1.0]);
-        let y = tape.linear(&params, x, w, b);
+        let y = tape.linear(&params, x, with_bias(w, b));
         assert_eq!(tape.value(y), [12.5, 34.5]);
     }
 

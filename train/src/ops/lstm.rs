@@ -10,10 +10,13 @@
 //!    `dz_t Whh` gives the next carry. Nothing else is in the loop.
 //! 4. After the loop three large products and a column sum: `dWhh = dzᵀ h_prev`, `dWih = dzᵀ x`, `dx = dz Wih`, `db = Σ dz`.
 //! 5. A gradient that exists only in the last steps is read as it is; the initial state receives `dh_0`, `dc_0`.
+//! 6. Rows may end early: behind its length a row's output is zero and nothing flows back. The state a row ends with is read
+//!    by [`super::lstm_state`], whose gradient enters at the row's last step.
 
 use super::linear::{add_column_sums, fill_rows, matrix_shape};
 use super::mat::Mat;
 use super::real::Real;
+use super::reverse::check_lengths;
 use crate::tape::params::{ParamId, Params};
 use crate::tape::{Backward, Grad, Node, Pass, Tape, Var};
 
@@ -57,25 +60,32 @@ struct Lstm {
     x: Var,
     params: LstmParams,
     initial: Option<(Var, Var)>,
+    lengths: Option<Vec<usize>>,
     sizes: Sizes,
 }
 
-// Place of the gates in `Node::saved`; cells and tanh of cells follow.
+// Places in `Node::saved`. The last two are empty, or the gradients of the state each row ends with.
 const GATES: usize = 0;
+pub(super) const CELLS: usize = 1;
+pub(super) const FINAL_H: usize = 3;
+pub(super) const FINAL_C: usize = 4;
 
 impl<R: Real> Tape<R> {
-    /// One LSTM layer; `initial` is `(h_0, c_0)`, each `[B, H]`, zero when absent.
+    /// One LSTM layer; `initial` is `(h_0, c_0)`, each `[B, H]`, zero when absent. Behind a row's length, where there are
+    /// lengths, the answer is zero.
     ///
     /// # Panics
-    /// When shapes do not meet, with both.
+    /// When shapes do not meet, or there is not one length of at most `steps` per row.
     pub fn lstm(
         &mut self,
         params: &Params<R>,
         x: Var,
         layer: LstmParams,
         initial: Option<(Var, Var)>,
+        lengths: Option<&[usize]>,
     ) -> Var {
         let sizes = self.lstm_sizes(params, x, layer);
+        check_lengths(lengths, sizes.steps, sizes.batch);
         let state = sizes.state();
         let mut gates = self.pool.take(sizes.rows() * 4 * sizes.n_hidden);
         self.project_inputs(params, x, layer, sizes, &mut gates);
@@ -94,15 +104,20 @@ impl<R: Real> Tape<R> {
             let h_mat = Mat::new(h_prev, sizes.batch, sizes.n_hidden);
             self.products.gemm_packed(h_mat, &self.packed, true, slab);
             R::lstm_cell_forward(slab, c_prev, c, tanh_c, h, sizes.n_hidden);
+            for row in ended(lengths, t) {
+                h[row * sizes.n_hidden..][..sizes.n_hidden].fill(R::ZERO);
+            }
         }
         let op = Lstm {
             x,
             params: layer,
             initial,
+            lengths: lengths.map(<[usize]>::to_vec),
             sizes,
         };
         let shape = [sizes.steps, sizes.batch, sizes.n_hidden];
-        self.push(Node::behind(&shape, hidden, state, vec![gates, cells, tanh_cells]).with_op(true, op))
+        let saved = vec![gates, cells, tanh_cells, Vec::new(), Vec::new()];
+        self.push(Node::behind(&shape, hidden, state, saved).with_op(true, op))
     }
 
     fn lstm_sizes(&self, params: &Params<R>, x: Var, layer: LstmParams) -> Sizes {
@@ -149,6 +164,14 @@ impl<R: Real> Tape<R> {
     }
 }
 
+/// Rows that ended before step `t`.
+fn ended(lengths: Option<&[usize]>, t: usize) -> impl Iterator<Item = usize> + '_ {
+    let lengths = lengths.unwrap_or_default().iter().enumerate();
+    lengths
+        .filter(move |&(_, &length)| length <= t)
+        .map(|(row, _)| row)
+}
+
 impl<R: Real> Backward<R> for Lstm {
     fn takes_tail(&self) -> bool {
         true
@@ -157,40 +180,74 @@ impl<R: Real> Backward<R> for Lstm {
     fn backward(&self, node: &mut Node<R>, grad: &Grad<R>, pass: &mut Pass<'_, R>) {
         let mut carry_h = pass.tape.pool.take_zeroed(self.sizes.state());
         let mut carry_c = pass.tape.pool.take_zeroed(self.sizes.state());
-        self.through_time(node, grad, pass, &mut carry_h, &mut carry_c);
+        let finals = [FINAL_H, FINAL_C].map(|place| std::mem::take(&mut node.saved[place]));
+        self.through_time(node, grad, &finals, pass, [&mut carry_h, &mut carry_c]);
+        self.enter_finals(&finals, 0, [&mut carry_h, &mut carry_c]);
         self.weight_gradients(node, pass);
         self.input_gradient(node, pass);
         if let Some((h0, c0)) = self.initial {
             pass.tape.add_grad(h0, carry_h.iter().copied());
             pass.tape.add_grad(c0, carry_c.iter().copied());
         }
-        pass.tape.pool.give(carry_h);
-        pass.tape.pool.give(carry_c);
+        for buffer in finals.into_iter().chain([carry_h, carry_c]) {
+            pass.tape.pool.give(buffer);
+        }
     }
 }
 
 impl Lstm {
+    /// Adds the gradients of final states to the carries of the rows that are `length` steps long.
+    fn enter_finals<R: Real>(&self, finals: &[Vec<R>; 2], length: usize, carries: [&mut [R]; 2]) {
+        let n = self.sizes.n_hidden;
+        for (carry, last) in carries.into_iter().zip(finals) {
+            let rows = carry.chunks_exact_mut(n).zip(last.chunks_exact(n)).enumerate();
+            for (row, (carry, last)) in rows {
+                if self.length(row) == length {
+                    carry.iter_mut().zip(last).for_each(|(sum, &x)| *sum += x);
+                }
+            }
+        }
+    }
+
+    fn length(&self, row: usize) -> usize {
+        self.lengths
+            .as_ref()
+            .map_or(self.sizes.steps, |lengths| lengths[row])
+    }
+
+    /// Adds the gradient of step `t` to the carry of the rows that have it.
+    fn enter_step<R: Real>(&self, grad: &Grad<R>, t: usize, carry_h: &mut [R]) {
+        let (state, n) = (self.sizes.state(), self.sizes.n_hidden);
+        if t * state < grad.from {
+            return;
+        }
+        let dy = &grad.data[t * state - grad.from..][..state];
+        for (row, (carry, dy)) in carry_h.chunks_exact_mut(n).zip(dy.chunks_exact(n)).enumerate() {
+            if t < self.length(row) {
+                carry.iter_mut().zip(dy).for_each(|(sum, &x)| *sum += x);
+            }
+        }
+    }
+
     /// Turns the saved activations into pre-activation gradients, step by step from the last.
     fn through_time<R: Real>(
         &self,
         node: &mut Node<R>,
         grad: &Grad<R>,
+        finals: &[Vec<R>; 2],
         pass: &mut Pass<'_, R>,
-        carry_h: &mut [R],
-        carry_c: &mut [R],
+        [carry_h, carry_c]: [&mut [R]; 2],
     ) {
         let (state, n_hidden) = (self.sizes.state(), self.sizes.n_hidden);
         let tape = &mut *pass.tape;
         let recurrent = Mat::new(pass.params.values(self.params.weight_hh), 4 * n_hidden, n_hidden);
         tape.products.pack(recurrent, &mut tape.packed);
-        let [gates, cells, tanh_cells] = &mut node.saved[..] else {
-            unreachable!("forward saves three buffers")
+        let [gates, cells, tanh_cells, ..] = &mut node.saved[..] else {
+            unreachable!("forward saves five buffers")
         };
         for t in (0..self.sizes.steps).rev() {
-            if t * state >= grad.from {
-                let dy = &grad.data[t * state - grad.from..][..state];
-                carry_h.iter_mut().zip(dy).for_each(|(sum, &x)| *sum += x);
-            }
+            self.enter_finals(finals, t + 1, [&mut *carry_h, &mut *carry_c]);
+            self.enter_step(grad, t, carry_h);
             let slab = &mut gates[t * 4 * state..(t + 1) * 4 * state];
             let (c_prev, tanh_c) = (&cells[t * state..][..state], &tanh_cells[t * state..][..state]);
             R::lstm_cell_backward(slab, c_prev, tanh_c, carry_h, carry_c, n_hidden);
@@ -286,7 +343,7 @@ mod tests {
         let check = check_gradients(&s.layout, 1, Mode::default(), |tape, params| {
             let x = tape.param(params, s.x);
             let state = (tape.param(params, s.state.0), tape.param(params, s.state.1));
-            let y = tape.lstm(params, x, s.layer, Some(state));
+            let y = tape.lstm(params, x, s.layer, Some(state), None);
             tape.weighted_sum(y, &weights(T * B * H))
         });
         assert_gradients(&check, 1e-7);
@@ -300,7 +357,7 @@ mod tests {
                 let x = tape.param(params, s.x);
                 let state =
                     with_state.then(|| (tape.param(params, s.state.0), tape.param(params, s.state.1)));
-                let y = tape.lstm(params, x, s.layer, state);
+                let y = tape.lstm(params, x, s.layer, state, None);
                 let y = tape.take_last(y);
                 tape.weighted_sum(y, &weights(B * H))
             });
@@ -321,8 +378,8 @@ mod tests {
         };
         let check = check_gradients(&Arc::new(layout), 3, Mode::default(), |tape, params| {
             let x = tape.param(params, s.x);
-            let y = tape.lstm(params, x, s.layer, None);
-            let y = tape.lstm(params, y, top, None);
+            let y = tape.lstm(params, x, s.layer, None, None);
+            let y = tape.lstm(params, y, top, None, None);
             let y = tape.take_last(y);
             tape.weighted_sum(y, &weights(B * H))
         });
@@ -355,7 +412,7 @@ mod tests {
         let (mut tape, mut grads) = (Tape::default(), Gradients::zeros(params.layout()));
         tape.begin(Mode::default());
         let x = tape.param(params, x);
-        let y = tape.lstm(params, x, layer, None);
+        let y = tape.lstm(params, x, layer, None, None);
         let weights: Vec<R> = weights(n).into_iter().map(R::from_f64).collect();
         let loss = tape.weighted_sum(y, &weights);
         tape.backward(loss, params, &mut grads);

@@ -45,6 +45,8 @@ pub trait Real:
     fn ln_1p(self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
 
     /// `C (+)= A · B`, `C` row-major.
     fn gemm(
@@ -69,6 +71,10 @@ pub trait Real:
     fn sigmoid(x: &mut [Self]);
     /// [`elementwise::tanh`] in this type.
     fn tanh(x: &mut [Self]);
+    /// [`elementwise::exp`] in this type.
+    fn exp_all(x: &mut [Self]);
+    /// [`elementwise::elu`] in this type.
+    fn elu(x: &mut [Self]);
     /// [`elementwise::round_bf16`] in this type.
     fn round_bf16(x: &[Self], out: &mut [Self]);
     /// [`elementwise::lstm_cell_forward`] in this type.
@@ -120,6 +126,11 @@ impl Real for f32 {
         self.abs()
     }
 
+    #[inline]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
     fn gemm(
         a: Mat<'_, Self>,
         b: Mat<'_, Self>,
@@ -150,6 +161,14 @@ impl Real for f32 {
 
     fn tanh(x: &mut [Self]) {
         elementwise::tanh(x);
+    }
+
+    fn exp_all(x: &mut [Self]) {
+        elementwise::exp(x);
+    }
+
+    fn elu(x: &mut [Self]) {
+        elementwise::elu(x);
     }
 
     fn round_bf16(x: &[Self], out: &mut [Self]) {
@@ -215,6 +234,11 @@ impl Real for f64 {
         self.abs()
     }
 
+    #[inline]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
     fn gemm(a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool, c: &mut [Self], (): &mut ()) {
         gemm::gemm_plain(a, b, accumulate, c);
     }
@@ -239,6 +263,15 @@ impl Real for f64 {
 
     fn tanh(x: &mut [Self]) {
         x.iter_mut().for_each(|x| *x = elementwise::Lane::tanh(*x));
+    }
+
+    fn exp_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x = x.exp());
+    }
+
+    fn elu(x: &mut [Self]) {
+        x.iter_mut()
+            .for_each(|x| *x = if *x > 0.0 { *x } else { x.exp_m1() });
     }
 
     fn round_bf16(x: &[Self], out: &mut [Self]) {

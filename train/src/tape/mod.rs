@@ -127,6 +127,12 @@ impl<R: Real> Tape<R> {
         self.push(Node::new(shape, buffer))
     }
 
+    /// Zeros that need no gradient.
+    pub fn zeros(&mut self, shape: &[usize]) -> Var {
+        let buffer = self.pool.take_zeroed(shape.iter().product());
+        self.push(Node::new(shape, buffer))
+    }
+
     /// The value of `v`, row-major.
     #[must_use]
     pub fn value(&self, v: Var) -> &[R] {
@@ -137,6 +143,12 @@ impl<R: Real> Tape<R> {
     #[must_use]
     pub fn shape(&self, v: Var) -> &[usize] {
         &self.nodes[v.0].shape
+    }
+
+    /// Length of the last axis of `v`.
+    #[must_use]
+    pub fn width(&self, v: Var) -> usize {
+        self.shape(v).last().map_or(1, |&n| n)
     }
 
     /// Number of buffers ever allocated by this tape.
@@ -182,6 +194,23 @@ impl<R: Real> Tape<R> {
         Var(self.nodes.len() - 1)
     }
 
+    pub(crate) fn node(&self, v: Var) -> &Node<R> {
+        &self.nodes[v.0]
+    }
+
+    pub(crate) fn node_mut(&mut self, v: Var) -> &mut Node<R> {
+        &mut self.nodes[v.0]
+    }
+
+    /// Sees to it that the way back passes `v`, with a gradient of zero when no other arrives.
+    pub(crate) fn ensure_grad(&mut self, v: Var) {
+        if self.nodes[v.0].grad.is_none() {
+            let from = self.value(v).len();
+            let data = Vec::new();
+            self.nodes[v.0].grad = Some(Grad { data, from });
+        }
+    }
+
     pub(crate) fn needs_grad(&self, v: Var) -> bool {
         self.nodes[v.0].needs_grad
     }
@@ -210,6 +239,15 @@ impl<R: Real> Tape<R> {
     /// Puts back what [`Tape::open_grad`] gave.
     pub(crate) fn close_grad(&mut self, v: Var, data: Vec<R>) {
         self.nodes[v.0].grad = Some(Grad { data, from: 0 });
+    }
+
+    /// Adds `values`, a buffer of this tape's pool, to the gradient of `v`; the first one becomes the gradient itself.
+    pub(crate) fn give_grad(&mut self, v: Var, values: Vec<R>) {
+        if self.needs_grad(v) && self.nodes[v.0].grad.is_none() {
+            return self.close_grad(v, values);
+        }
+        self.add_grad(v, values.iter().copied());
+        self.pool.give(values);
     }
 
     /// Adds `values` to the gradient of `v`.

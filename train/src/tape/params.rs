@@ -15,6 +15,10 @@ pub struct ParamId(usize);
 pub enum Init {
     /// Uniform in `(-bound, bound)`.
     Uniform(f64),
+    /// Normal with mean 0 and this deviation.
+    Normal(f64),
+    /// Normal with mean 0 and deviation 1, and a first row of zeros: an embedding with a padding.
+    NormalPadded,
     /// The same value everywhere.
     Constant(f64),
 }
@@ -119,8 +123,12 @@ impl<R: Real> Params<R> {
         for (stream, spec) in (0u64..).zip(layout.specs()) {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream);
-            data.extend(spec.range().map(|_| match spec.init {
+            let padding = spec.shape.last().map_or(0, |&n| n);
+            data.extend((0..spec.range().len()).map(|k| match spec.init {
                 Init::Uniform(bound) => R::from_f64(bound * (2.0 * unit(&mut rng) - 1.0)),
+                Init::NormalPadded if k < padding => R::ZERO,
+                Init::NormalPadded => R::from_f64(normal(&mut rng)),
+                Init::Normal(deviation) => R::from_f64(deviation * normal(&mut rng)),
                 Init::Constant(value) => R::from_f64(value),
             }));
         }
@@ -198,6 +206,12 @@ impl<R: Real> Params<R> {
 /// Uniform in [0, 1) with 53 bits.
 fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Standard normal (Box and Muller 1958).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v) = (1.0 - unit(rng), unit(rng));
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 /// Gradients of all parameters, and which of them any operation has written.
@@ -291,6 +305,19 @@ mod tests {
         assert_eq!(p.values(b), [2.0; 3]);
         let names: Vec<&str> = p.tensors().map(|t| t.name).collect();
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn normal_start_values_have_their_deviation_and_a_padding_is_zero() {
+        let mut layout = Layout::default();
+        let a = layout.declare("a", &[100, 100], Init::Normal(0.5));
+        let b = layout.declare("b", &[3, 4], Init::NormalPadded);
+        let p = Params::<f64>::init(&Arc::new(layout), 7);
+        let square = p.values(a).iter().map(|x| x * x).sum::<f64>() / 1e4;
+        assert!((square.sqrt() - 0.5).abs() < 0.01, "{square}");
+        assert!(p.values(a).iter().sum::<f64>().abs() / 1e4 < 0.02);
+        assert_eq!(p.values(b)[..4], [0.0; 4]);
+        assert!(p.values(b)[4..].iter().all(|&x| x != 0.0));
     }
 
     #[test]
