@@ -235,3 +235,123 @@ impl<'a> Intake<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{
+        Arrival, FORMAT, LstmConfig, Net, Normalizer, NormalizerSource, Precision, Transform,
+    };
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    const LOOKBACK: usize = 4;
+
+    fn schema(inputs: Vec<Input>) -> Schema {
+        let rows = vec![[0.0, 1.0], [10.0, 2.0]];
+        let table = NormalizerSource::Table {
+            inputs: vec!["entity".into()],
+            rows,
+        };
+        Schema {
+            format: FORMAT,
+            name: "intake".into(),
+            net: Net::Lstm(LstmConfig {
+                lookback: LOOKBACK,
+                n_hidden: 1,
+                n_layers: 1,
+                head: Vec::new(),
+            }),
+            precision: Precision::F32,
+            inputs,
+            bar_interval_ns: None,
+            normalizers: vec![Normalizer {
+                name: "by entity".into(),
+                source: table,
+                transform: Transform::Sqrt,
+            }],
+            outputs: Vec::new(),
+            target: None,
+            arrival: Arrival::WholeWindow,
+            golden_tolerance: 1.0,
+            provenance: serde_json::Map::new(),
+        }
+    }
+
+    fn scaler(center: f64, scale: f64) -> Scaler {
+        Scaler {
+            center,
+            scale,
+            fitted_ns: None,
+        }
+    }
+
+    fn entity() -> Input {
+        let categories = Categories {
+            labels: vec!["a".into(), "b".into()],
+            unknown: None,
+        };
+        Input::categorical("entity", categories)
+    }
+
+    #[test]
+    fn contexts_are_scaled_as_inputs_of_their_own_entity_but_for_the_return() {
+        let by_entity = Input {
+            scaler: None,
+            scaled_by: Some("by entity".into()),
+            ..Input::real("y", Scaler::IDENTITY)
+        };
+        let schema = schema(vec![Input::real("x", scaler(1.0, 0.5)), by_entity, entity()]);
+        let mut weights = Weights::default();
+        weights.insert(
+            "contexts.input",
+            &[2, 1, 3],
+            vec![2.0, 16.0, 0.25, 1.0, 16.0, -0.5],
+        );
+        weights.insert("contexts.entity", &[2], vec![1.0, 0.0]);
+        let found = Intake::new(&schema).contexts(&weights);
+        assert_eq!(found[0].rows, [[2.0, -3.0, 0.25]]);
+        assert_eq!(found[1].rows, [[0.0, 4.0, -0.5]]);
+        assert_eq!((found[0].entity, found[1].entity), (1, 0));
+    }
+
+    #[test]
+    fn missing_values_take_the_centre_where_the_schema_says_so() {
+        let x = Input {
+            missing: Missing::Center,
+            ..Input::real("x", scaler(7.0, 2.0))
+        };
+        let mut schema = schema(vec![x]);
+        schema.normalizers.clear();
+        let (window, _) = Intake::new(&schema).read(&[f64::NAN, 9.0, 1e300, 7.0], LOOKBACK, 0);
+        assert_eq!(window.reals, [[0.0], [1.0], [0.0], [0.0]]);
+    }
+
+    #[test]
+    fn derived_columns_follow_the_lengths_of_the_window() {
+        let derived = |name: &str, derived| Input {
+            role: Role::Known,
+            derived: Some(derived),
+            ..Input::real(name, scaler(0.0, 0.5))
+        };
+        let by_entity = "by entity".to_string();
+        let schema = schema(vec![
+            entity(),
+            derived("time", Derived::RelativeTime),
+            derived("length", Derived::EncoderLength),
+            derived("center", Derived::NormalizerCenter(by_entity.clone())),
+            derived("scale", Derived::NormalizerScale(by_entity)),
+        ]);
+        let (window, normalizers) = Intake::new(&schema).read(&[1.0; 3], 1, 2);
+        assert_eq!(
+            window.reals,
+            [
+                [-0.5, -1.0, 20.0, 4.0],
+                [0.0, -1.0, 20.0, 4.0],
+                [0.5, -1.0, 20.0, 4.0]
+            ]
+        );
+        assert_eq!(window.codes, [[1], [UNREAD], [UNREAD]]);
+        assert_eq!((normalizers[0].center, normalizers[0].scale), (10.0, 2.0));
+    }
+}
