@@ -107,6 +107,7 @@ number_from! { f32 => Float, f64 => Float, i8 => Int, i16 => Int, i32 => Int, i6
 #[derive(Debug, Clone)]
 pub(super) enum Elements {
     Raw(Arc<[u8]>),
+    /// Row by row whatever the array's order: numpy pickles them through an iterator.
     Objects(Vec<Id>),
 }
 
@@ -180,7 +181,7 @@ impl ArrayNode {
     }
 
     /// Undoes column-major order.
-    pub(super) fn row_major<T: Copy>(&self, stored: Vec<T>) -> Vec<T> {
+    fn row_major(&self, stored: Vec<Number>) -> Vec<Number> {
         if !self.fortran || self.shape.len() < 2 {
             return stored;
         }

@@ -1,5 +1,5 @@
 //! What calls in a pickle stand for: the allow-list of constructors that are turned into data; all others stay objects
-//! that remember class, arguments and state.
+//! that remember class, arguments and state. Python 2's names of modules, which protocol 2 writes, are read as today's.
 //!
 //! | call | becomes |
 //! |---|---|
@@ -21,11 +21,14 @@ use std::sync::Arc;
 impl Machine<'_> {
     /// The value of a call.
     pub(super) fn reduce(&mut self, callee: Id, args: Id) -> Result<Id, Fault> {
+        if matches!(self.tree.node(callee), Node::Object(_)) {
+            return self.called_object(callee, args);
+        }
         let class = self.class(callee)?;
         let given = self.tuple_of(args)?;
         let node = match (&*class.module, &*class.name, &given[..]) {
             ("collections", "OrderedDict", []) | ("collections", "defaultdict", _) => Node::dict(),
-            ("builtins" | "__builtin__", name, given) => match self.builtin(name, given)? {
+            ("builtins", name, given) => match self.builtin(name, given)? {
                 Some(node) => node,
                 None => return self.new_object(callee, args, None),
             },
@@ -73,6 +76,28 @@ impl Machine<'_> {
         })))
     }
 
+    /// The call of an object, as protocol 2 has for keyword arguments: its class's `__call__` of itself and the arguments.
+    fn called_object(&mut self, callee: Id, args: Id) -> Result<Id, Fault> {
+        let Node::Object(object) = self.tree.node(callee) else {
+            return Err(Fault::new("an object", self.tree.describe(callee)));
+        };
+        let class = object.class.clone();
+        let mut given = vec![callee];
+        given.extend(self.tuple_of(args)?);
+        let method = self.member(class, "__call__")?;
+        let class = self.tree.add(method)?;
+        let args = self.tree.add(Node::Tuple(given))?;
+        self.new_object(class, args, None)
+    }
+
+    /// A name in a class.
+    fn member(&mut self, class: Class, name: &str) -> Result<Node, Fault> {
+        self.charge_copy(class.name.len() + name.len() + 1)?;
+        let name = format!("{}.{name}", class.name).into();
+        let module = class.module;
+        Ok(Node::Class(Box::new(Class { module, name })))
+    }
+
     /// Gives a value its state.
     pub(super) fn build(&mut self, target: Id, state: Id) -> Result<(), Fault> {
         let slot = match self.tree.node_mut(target) {
@@ -108,10 +133,7 @@ impl Machine<'_> {
             ("bytes" | "bytearray", [text, encoding]) => self.latin1(*text, *encoding)?,
             ("getattr", [class, name]) if matches!(self.tree.node(*class), Node::Class(_)) => {
                 let (class, name) = (self.class(*class)?, self.text_of(*name)?);
-                self.charge_copy(class.name.len() + name.len() + 1)?;
-                let name = format!("{}.{name}", class.name).into();
-                let module = class.module;
-                Node::Class(Box::new(Class { module, name }))
+                self.member(class, &name)?
             }
             _ => return Ok(None),
         }))

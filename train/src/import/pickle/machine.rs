@@ -230,7 +230,7 @@ impl<'a> Machine<'a> {
     fn global(&mut self, code: u8) -> Result<(), Fault> {
         let class = if code == op::GLOBAL {
             let (module, name) = (self.line()?, self.line()?);
-            Class { module, name }
+            current(Class { module, name })
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             let (module, name) = (self.text_of(module)?, self.text_of(name)?);
@@ -399,4 +399,20 @@ impl<'a> Machine<'a> {
 fn text(bytes: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(bytes)
         .map_err(|e| Fault::new("text in UTF-8", format!("byte {:#04x}", bytes[e.valid_up_to()])))
+}
+
+/// Protocol 2 writes builtins by the names they had in Python 2.
+fn current(class: Class) -> Class {
+    let (module, name) = match (&*class.module, &*class.name) {
+        ("__builtin__", "long") => ("builtins", "int"),
+        ("__builtin__", "unicode") => ("builtins", "str"),
+        ("__builtin__", "xrange") => ("builtins", "range"),
+        ("__builtin__", name) => ("builtins", name),
+        ("copy_reg", name) => ("copyreg", name),
+        _ => return class,
+    };
+    Class {
+        module: module.into(),
+        name: name.into(),
+    }
 }

@@ -280,15 +280,7 @@ impl<'a> Value<'a> {
     /// # Errors
     /// It is neither.
     pub fn entries(&self) -> Result<Vec<(Self, Self)>, ValueError> {
-        let pairs = self.pairs()?.iter().enumerate();
-        Ok(pairs
-            .map(|(i, (key, value))| {
-                (
-                    self.at(*key, Step::Place(i)),
-                    self.at(*value, self.step_to(*key, i)),
-                )
-            })
-            .collect())
+        Ok(self.keyed(self.pairs()?))
     }
 
     /// The value of a key.
@@ -348,6 +340,14 @@ impl<'a> Value<'a> {
             .zip(0..)
             .map(|(id, i)| self.at(*id, Step::Index(i)))
             .collect()
+    }
+
+    fn keyed(&self, pairs: &[(Id, Id)]) -> Vec<(Self, Self)> {
+        let entry = |(i, (key, value)): (usize, &(Id, Id))| {
+            let step = self.step_to(*key, i);
+            (self.at(*key, Step::Place(i)), self.at(*value, step))
+        };
+        pairs.iter().enumerate().map(entry).collect()
     }
 
     fn step_to(&self, key: Id, place: usize) -> Step<'a> {
@@ -424,6 +424,18 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn state(&self) -> Option<Value<'a>> {
         self.node.state.map(|id| self.value.at(id, Step::Key("(state)")))
+    }
+
+    /// Elements it would have been given, for a class derived from list; else none.
+    #[must_use]
+    pub fn items(&self) -> Vec<Value<'a>> {
+        self.value.indexed(&self.node.items)
+    }
+
+    /// Keys and values it would have been given, for a class derived from dict; else none.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
+        self.value.keyed(&self.node.pairs)
     }
 
     /// An attribute: an entry of its state, which is a dict or a pair of dicts (the second one for slots).
@@ -513,7 +525,7 @@ impl<'a> Array<'a> {
     /// It is an array of numbers.
     pub fn items(&self) -> Result<Vec<Value<'a>>, ValueError> {
         match &self.node.elements {
-            Elements::Objects(ids) => Ok(self.value.indexed(&self.node.row_major(ids.clone()))),
+            Elements::Objects(ids) => Ok(self.value.indexed(ids)),
             Elements::Raw(_) => Err(self.value.error("an array of objects")),
         }
     }
