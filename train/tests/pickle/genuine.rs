@@ -83,9 +83,16 @@ fn checkpoints_of_pytorch_forecasting_have_the_tensors_they_were_exported_with()
         let exported = SafeTensors::deserialize(&bytes).unwrap();
         for (tensor_name, view) in exported.tensors() {
             let parts = parts(&state, &tensor_name);
-            let raw: Vec<u8> = parts.iter().flat_map(Tensor::to_f32).flat_map(f32::to_le_bytes).collect();
+            let raw: Vec<u8> = parts
+                .iter()
+                .flat_map(Tensor::to_f32)
+                .flat_map(f32::to_le_bytes)
+                .collect();
             assert_eq!(raw, view.data(), "{tensor_name}");
-            assert!(parts.iter().all(|part| part.dtype() == TensorType::F32), "{tensor_name}");
+            assert!(
+                parts.iter().all(|part| part.dtype() == TensorType::F32),
+                "{tensor_name}"
+            );
             assert_eq!(parts[0].shape()[1..], view.shape()[1..], "{tensor_name}");
         }
         check_hyper_parameters(&root);
@@ -96,7 +103,9 @@ fn checkpoints_of_pytorch_forecasting_have_the_tensors_they_were_exported_with()
 /// A tensor; the output layers of several targets, `output_layer.<i>.*`, are exported as one.
 fn parts(state: &Value<'_>, name: &str) -> Vec<Tensor> {
     let names: Vec<String> = match name.strip_prefix("output_layer.") {
-        Some(rest) if state.find(name).unwrap().is_none() => (0..9).map(|i| format!("output_layer.{i}.{rest}")).collect(),
+        Some(rest) if state.find(name).unwrap().is_none() => {
+            (0..9).map(|i| format!("output_layer.{i}.{rest}")).collect()
+        }
         _ => vec![name.to_owned()],
     };
     let found = names.iter().map_while(|name| state.find(name).unwrap());
@@ -108,10 +117,18 @@ fn parts(state: &Value<'_>, name: &str) -> Vec<Tensor> {
 fn check_hyper_parameters(root: &Value<'_>) {
     let hyper = root.get("hyper_parameters").unwrap();
     let hidden = hyper.get("hidden_size").unwrap().as_usize().unwrap();
-    let recurrent = root.get("state_dict").unwrap().get("lstm_encoder.weight_hh_l0").unwrap();
+    let recurrent = root
+        .get("state_dict")
+        .unwrap()
+        .get("lstm_encoder.weight_hh_l0")
+        .unwrap();
     assert_eq!(recurrent.as_tensor().unwrap().shape(), [4 * hidden, hidden]);
     let loss = hyper.get("loss").unwrap().as_object().unwrap();
-    assert!(loss.module().starts_with("pytorch_forecasting.metrics."), "{}", loss.module());
+    assert!(
+        loss.module().starts_with("pytorch_forecasting.metrics."),
+        "{}",
+        loss.module()
+    );
     let reals = hyper.get("x_reals").unwrap().to_strs().unwrap();
     assert!(reals.contains(&"volume"), "{reals:?}");
 }
@@ -126,7 +143,12 @@ fn the_seeds_files_are_read() {
     let mean = file.root().get("feature_mean").unwrap();
     let mean = mean.as_array().unwrap();
     assert_eq!((mean.shape(), mean.to_f64().unwrap().len()), (&[14][..], 14));
-    let width = file.root().get("model_config").unwrap().get("hidden_size").unwrap();
+    let width = file
+        .root()
+        .get("model_config")
+        .unwrap()
+        .get("hidden_size")
+        .unwrap();
     assert_eq!(width.as_int().unwrap(), 8);
 }
 
@@ -169,6 +191,9 @@ fn errors_of_access_name_the_path_and_what_is_there() {
     assert_eq!(found, ["float 0.5", "str `e`"]);
     assert_eq!(root.get("loop").unwrap().items().unwrap()[1].path(), "loop[1]");
     let missing = error(root.get("loss"));
-    assert!(missing.starts_with("`root`: expected a key `loss`, found keys none, bools, ints,"), "{missing}");
+    assert!(
+        missing.starts_with("`root`: expected a key `loss`, found keys none, bools, ints,"),
+        "{missing}"
+    );
     assert!(missing.ends_with(" more"), "{missing}");
 }

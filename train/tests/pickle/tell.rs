@@ -47,7 +47,10 @@ fn sorted(mut items: Vec<Json>) -> Vec<Json> {
 
 fn pairs(value: &Value<'_>) -> Vec<Json> {
     let entries = value.entries().unwrap();
-    entries.iter().map(|(key, value)| json!([told(key), told(value)])).collect()
+    entries
+        .iter()
+        .map(|(key, value)| json!([told(key), told(value)]))
+        .collect()
 }
 
 fn tensor(tensor: &Tensor) -> Json {
