@@ -47,7 +47,7 @@ fn a_file_without_checksums_is_read() {
 
 #[test]
 fn the_end_record_is_the_last_thing_in_the_file() {
-    let what = "expected an end record as the last 22 bytes, found none: not a zip file, truncated, or followed by other bytes";
+    let what = "expected an end record as the last 22 bytes (torch.save writes zip files since PyTorch 1.6), found none: not a zip file, truncated, or followed by other bytes";
     refused(Vec::new(), &format!("zip container, end record, byte 0: {what}"));
     refused(vec![0; 21], &format!("zip container, end record, byte 0: {what}"));
     let mut file = small().bytes();
@@ -71,9 +71,9 @@ fn with_end(at: usize, value: u16) -> Vec<u8> {
 #[test]
 fn the_end_record_tells_the_truth() {
     for (at, value, expected) in [
-        (4, 1, "expected disk number 0x0, found 0x1"),
-        (8, 7, "expected entries on this disk 0x3, found 0x7"),
-        (20, 9, "expected comment length 0x0, found 0x9"),
+        (4, 1, "expected disk number 0, found 1"),
+        (8, 7, "expected entries on this disk 3, found 7"),
+        (20, 9, "expected comment length 0, found 9"),
     ] {
         let error = read(with_end(at, value)).unwrap_err().to_string();
         assert!(
@@ -126,34 +126,24 @@ fn with_storage(change: impl FnOnce(&mut Entry)) -> Vec<u8> {
 
 #[test]
 fn entries_are_stored_and_agree_with_the_directory() {
-    for (file, expected) in [
+    type Change = fn(&mut Entry);
+    let changes: [(Change, &str); 6] = [
         (
-            with_storage(|e| e.method = 8),
+            |e| e.method = 8,
             "expected a stored entry (method 0), found compression method 8",
         ),
+        (|e| e.flags = 1, "expected flag of encryption 0, found 1"),
+        (|e| e.size = 23, "expected size 23, found 24"),
+        (|e| e.size = 1 << 20, "found 1048576 bytes at"),
         (
-            with_storage(|e| e.flags = 1),
-            "expected flag of encryption 0x0, found 0x1",
-        ),
-        (with_storage(|e| e.size = 23), "expected size 0x17, found 0x18"),
-        (
-            with_storage(|e| e.size = 1 << 20),
-            "data in front of byte 386, found 1048576 bytes at 328",
-        ),
-        (
-            with_storage(|e| e.local_name = "r/data/1".into()),
+            |e| e.local_name = "r/data/1".into(),
             "expected the name `r/data/0`, found `r/data/1` in front of the data",
         ),
-        (
-            with_storage(|e| e.checksum ^= 1),
-            "found 6522df69: the file is damaged",
-        ),
-    ] {
-        let error = read(file).unwrap_err().to_string();
-        let is_told = error.contains(expected)
-            || expected.starts_with("found") && error.contains("the file is damaged");
-        let sizes = expected.starts_with("data") && error.contains("expected data in front of byte");
-        assert!(is_told || sizes, "{error}");
+        (|e| e.checksum = 5, "expected checksum 00000005, found"),
+    ];
+    for (change, expected) in changes {
+        let error = read(with_storage(change)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -189,27 +179,16 @@ fn names_are_unique_and_share_one_root() {
 }
 
 #[test]
-fn data_of_two_entries_does_not_overlap() {
-    let mut file = small().bytes();
-    // The directory's second header offset becomes the first one's, and so do name and sizes in the directory.
-    let zip = small();
-    let (pickle, order) = (&zip.entries[0], &zip.entries[1]);
-    let inner = Zip {
-        entries: vec![order.clone()],
-        ..zip.clone()
-    };
-    let header = 30 + order.name.len() + order.data.len();
-    let mut outer = pickle.clone();
-    outer.data.clone_from(&inner.bytes()[..header].to_vec());
-    file.clear();
-    let nested = Zip {
-        entries: vec![Entry::new("r/data.pkl", &outer.data), order.clone()],
-        ..zip
-    };
-    file.extend(nested.bytes());
-    let start = 30 + "r/data.pkl".len();
-    let directory = file.len() - 22 - (46 + "r/byteorder".len());
-    file[directory + 42..directory + 46].copy_from_slice(&(start as u32).to_le_bytes());
+fn an_entry_inside_the_data_of_another_is_refused_does_not_overlap() {
+    let order = Entry::new("r/byteorder", b"little");
+    let mut zip = small();
+    zip.entries = vec![order.clone()];
+    let whole_entry = zip.bytes()[..30 + order.name.len() + order.data.len()].to_vec();
+    zip.entries = vec![Entry::new("r/data.pkl", &whole_entry), order];
+    let mut file = zip.bytes();
+    let inside = 30 + "r/data.pkl".len() as u32;
+    let header_of_second = file.len() - 22 - "r/byteorder".len() - 4;
+    file[header_of_second..header_of_second + 4].copy_from_slice(&inside.to_le_bytes());
     let error = read(file).unwrap_err().to_string();
     assert!(
         error.contains("entry `r/data.pkl`") && error.contains("expected its end up to byte"),

@@ -1,5 +1,6 @@
 //! Pickled files: what real PyTorch, pickle and joblib wrote is read exactly; what nobody wrote is refused.
 
+mod bombs;
 mod container;
 mod genuine;
 mod mutations;

@@ -3,8 +3,8 @@
 //! The long run, with the memory of the process limited to 2 GB:
 //!
 //! ```text
-//! cargo test --release -p tickfuse-train --test pickle --no-run
-//! (ulimit -v 2000000; cargo test --release -p tickfuse-train --test pickle -- --ignored million)
+//! cargo test -p tickfuse-train --test pickle --no-run
+//! (ulimit -v 2000000; cargo test -p tickfuse-train --test pickle -- --ignored million)
 //! ```
 
 use crate::fixture;
@@ -74,18 +74,16 @@ fn a_flipped_byte_is_refused_or_changes_nothing() {
     }
 }
 
-/// A bare pickle has no checksum: another value may come out, and it too can be walked.
+/// A bare pickle has no checksum: another value may come out, and it too can be walked. Every fifth byte, another one in
+/// each protocol.
 #[test]
 fn flipped_bytes_of_bare_pickles_never_panic() {
     let mut n_accepted = 0;
-    for protocol in 2..=5 {
+    for protocol in 2..=5_u8 {
         let file = fs::read(fixture(&format!("pickle/values.p{protocol}.pkl"))).unwrap();
-        for (at, flip) in (0..file.len())
-            .step_by(3)
-            .flat_map(|at| FLIPS.map(|flip| (at, flip)))
-        {
+        for at in (usize::from(protocol)..file.len()).step_by(5) {
             let mut damaged = file.clone();
-            damaged[at] ^= flip;
+            damaged[at] ^= FLIPS[at % 4];
             n_accepted += usize::from(bare(&damaged).is_some());
         }
     }
@@ -154,7 +152,7 @@ fn random_changes_never_panic() {
 }
 
 #[test]
-#[ignore = "minutes; the command stands at the top of the file"]
+#[ignore = "more than a minute; the command stands at the top of the file"]
 fn a_million_random_changes_never_panic() {
     for seed in 0..10 {
         assert!(run(100_000, seed) > 0);

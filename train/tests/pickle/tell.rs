@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use tickfuse_train::import::pickle::{Array, Kind, Object, PickleFile, Tensor, TorchFile, Value};
 
-pub fn told(value: &Value<'_>) -> Json {
+pub(crate) fn told(value: &Value<'_>) -> Json {
     let items = || -> Vec<Json> { value.items().unwrap().iter().map(told).collect() };
     match value.kind() {
         Kind::None => Json::Null,
@@ -65,11 +65,10 @@ fn array(array: &Array<'_>) -> Json {
     let mut told_array = json!({"array": array.dtype().to_string(), "shape": array.shape()});
     let (name, elements) = if let Ok(items) = array.items() {
         ("items", items.iter().map(told).collect())
-    } else if array.dtype().kind == 'b' {
-        let bools = array.to_i64().unwrap().into_iter();
-        ("values", bools.map(|v| json!(v != 0)).collect())
     } else if let Ok(ints) = array.to_i64() {
-        ("values", ints.into_iter().map(|v| json!(v)).collect())
+        let is_bool = array.dtype().kind == 'b';
+        let told_int = |v| if is_bool { json!(v != 0) } else { json!(v) };
+        ("values", ints.into_iter().map(told_int).collect())
     } else if let Ok(floats) = array.to_f64() {
         ("values", floats.into_iter().map(number).collect::<Vec<_>>())
     } else {
@@ -90,7 +89,7 @@ fn object(object: &Object<'_>) -> Json {
 }
 
 /// A file's value as JSON.
-pub trait Tell {
+pub(crate) trait Tell {
     fn told(&self) -> Json;
 }
 

@@ -2,30 +2,30 @@
 
 /// A container under construction. The defaults are what `torch.save` writes, but for padding.
 #[derive(Clone)]
-pub struct Zip {
-    pub entries: Vec<Entry>,
+pub(crate) struct Zip {
+    pub(crate) entries: Vec<Entry>,
     /// Whether sizes and checksum stand behind the data instead of in front of it.
-    pub has_descriptors: bool,
+    pub(crate) has_descriptors: bool,
     /// Whether every number stands in a zip64 field.
-    pub is_zip64: bool,
+    pub(crate) is_zip64: bool,
 }
 
 /// An entry: what it holds, and what is said of it.
 #[derive(Clone)]
-pub struct Entry {
-    pub name: String,
-    pub data: Vec<u8>,
-    pub method: u16,
-    pub flags: u16,
-    pub checksum: u32,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) data: Vec<u8>,
+    pub(crate) method: u16,
+    pub(crate) flags: u16,
+    pub(crate) checksum: u32,
     /// Size the directory states.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Name in front of the data.
-    pub local_name: String,
+    pub(crate) local_name: String,
 }
 
 impl Entry {
-    pub fn new(name: &str, data: &[u8]) -> Self {
+    pub(crate) fn new(name: &str, data: &[u8]) -> Self {
         Self {
             name: name.into(),
             data: data.into(),
@@ -40,7 +40,7 @@ impl Entry {
 
 impl Zip {
     /// A file of `torch.save` with the root `r`: its pickle and storages `0`, `1`, ...
-    pub fn torch(pickle: &[u8], storages: &[&[u8]]) -> Self {
+    pub(crate) fn torch(pickle: &[u8], storages: &[&[u8]]) -> Self {
         let mut entries = vec![
             Entry::new("r/data.pkl", pickle),
             Entry::new("r/byteorder", b"little"),
@@ -54,7 +54,7 @@ impl Zip {
         }
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut file = Vec::new();
         let mut directory = Vec::new();
         for entry in &self.entries {
@@ -134,34 +134,34 @@ fn put16(file: &mut Vec<u8>, values: &[u16]) {
 }
 
 /// A pickle of protocol 4 around these opcodes.
-pub fn pickle(opcodes: &[u8]) -> Vec<u8> {
+pub(crate) fn pickle(opcodes: &[u8]) -> Vec<u8> {
     [b"\x80\x04", opcodes, b"."].concat()
 }
 
 /// An int of 64 bits.
-pub fn int(v: i64) -> Vec<u8> {
+pub(crate) fn int(v: i64) -> Vec<u8> {
     [&b"\x8a\x08"[..], &v.to_le_bytes()].concat()
 }
 
-pub fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [&[0x8c, text.len() as u8], text.as_bytes()].concat()
 }
 
-pub fn global(module: &str, name: &str) -> Vec<u8> {
+pub(crate) fn global(module: &str, name: &str) -> Vec<u8> {
     format!("c{module}\n{name}\n").into_bytes()
 }
 
-pub fn tuple(parts: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn tuple(parts: &[Vec<u8>]) -> Vec<u8> {
     [&b"("[..], &parts.concat(), b"t"].concat()
 }
 
 /// `torch._utils._rebuild_tensor_v2` of storage `0` of f32.
-pub fn tensor(n_stored: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+pub(crate) fn tensor(n_stored: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let storage = storage("torch", "FloatStorage", "0", n_stored);
     tensor_of(storage, offset, shape, strides)
 }
 
-pub fn tensor_of(storage: Vec<u8>, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+pub(crate) fn tensor_of(storage: Vec<u8>, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let sizes = |values: &[i64]| tuple(&values.iter().map(|v| int(*v)).collect::<Vec<_>>());
     let args = tuple(&[
         storage,
@@ -174,7 +174,7 @@ pub fn tensor_of(storage: Vec<u8>, offset: i64, shape: &[i64], strides: &[i64]) 
     [global("torch._utils", "_rebuild_tensor_v2"), args, vec![b'R']].concat()
 }
 
-pub fn storage(module: &str, class: &str, key: &str, n: i64) -> Vec<u8> {
+pub(crate) fn storage(module: &str, class: &str, key: &str, n: i64) -> Vec<u8> {
     let parts = [
         text("storage"),
         global(module, class),

@@ -53,8 +53,7 @@ impl Machine<'_> {
         self.tree.add(node)
     }
 
-    /// An object that is not made: its class and arguments, the keyword arguments of `NEWOBJ_EX` as its state's place
-    /// has them, last in the tuple.
+    /// An object that is not made: its class and arguments; keyword arguments become the last element of the tuple.
     pub(super) fn new_object(&mut self, class: Id, args: Id, keywords: Option<Id>) -> Result<Id, Fault> {
         let class = self.class(class)?;
         let mut given = self.tuple_of(args)?;

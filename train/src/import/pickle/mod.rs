@@ -23,12 +23,14 @@
 //! ```
 //!
 //! Files, lowest first: [`limits`](Limits), [`error`](PickleError), `zip` the container, `opcode` names, `tensor` and
-//! `array` elements, `tree` the values, `machine` the opcodes, `construct` what calls stand for, `value` access.
+//! `array` elements, `tree` the values, `machine` the opcodes, `literal` those
+//! with their own bytes, `construct` what calls stand for, `value` access.
 
 mod array;
 mod construct;
 mod error;
 mod limits;
+mod literal;
 mod machine;
 mod opcode;
 mod tensor;

@@ -10,7 +10,7 @@ macro_rules! opcodes {
             match code {
                 $($code => stringify!($name),)*
                 $($other => stringify!($refused),)*
-                _ => "(unknown)",
+                _ => "unknown",
             }
         }
     };

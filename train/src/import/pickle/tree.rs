@@ -96,7 +96,7 @@ fn child_of<'a>(pairs: &'a mut [(Id, Id)], named: &mut [Option<&'a mut Id>], i: 
     let n = 2 * pairs.len();
     if i < n {
         let (key, value) = &mut pairs[i / 2];
-        return Some(if i % 2 == 0 { key } else { value });
+        return Some(if i.is_multiple_of(2) { key } else { value });
     }
     named.iter_mut().filter_map(Option::take).nth(i - n)
 }

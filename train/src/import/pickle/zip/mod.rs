@@ -6,8 +6,11 @@
 //! A file whose checksums are all zero has none (`torch.serialization.set_crc32_options(False)`).
 //! Format: PKWARE APPNOTE 6.3, sections 4.3 to 4.5.
 
+mod fields;
+
 use super::error::{Fault, Problem};
 use super::limits::Limits;
+use fields::{Fields, container};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -114,68 +117,6 @@ impl Archive {
     }
 }
 
-fn container(entry: &str, offset: usize, fault: Fault) -> Problem {
-    Problem::Container {
-        entry: entry.into(),
-        offset: offset as u64,
-        fault,
-    }
-}
-
-/// Reads little-endian fields in order; past the end it reports the record they belong to.
-struct Fields<'a> {
-    file: &'a [u8],
-    record: &'a str,
-    at: usize,
-}
-
-impl<'a> Fields<'a> {
-    fn new(file: &'a [u8], record: &'a str, at: usize) -> Self {
-        Self { file, record, at }
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
-        Ok(self.slice(N)?.try_into().expect("a slice of N bytes"))
-    }
-
-    fn slice(&mut self, n: usize) -> Result<&'a [u8], Problem> {
-        let rest = self.file.get(self.at..).unwrap_or(&[]);
-        let slice = rest
-            .get(..n)
-            .ok_or_else(|| self.refuse(format!("{n} bytes"), format!("{}", rest.len())))?;
-        self.at += n;
-        Ok(slice)
-    }
-
-    fn u16(&mut self) -> Result<u16, Problem> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, Problem> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Problem> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn signature(&mut self, expected: u32) -> Result<(), Problem> {
-        let found = self.u32()?;
-        self.check("signature", u64::from(expected), u64::from(found))
-    }
-
-    fn check(&self, what: &str, expected: u64, found: u64) -> Result<(), Problem> {
-        if expected == found {
-            return Ok(());
-        }
-        Err(self.refuse(format!("{what} {expected:#x}"), format!("{found:#x}")))
-    }
-
-    fn refuse(&self, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Problem {
-        container(self.record, self.at, Fault::new(expected, found))
-    }
-}
-
 fn directory(file: &[u8]) -> Result<Directory, Problem> {
     let at = file.len().saturating_sub(END_BYTES);
     let mut end = Fields::new(file, "end record", at);
@@ -184,7 +125,10 @@ fn directory(file: &[u8]) -> Result<Directory, Problem> {
         return Err(container(
             "end record",
             at,
-            Fault::new("an end record as the last 22 bytes", found),
+            Fault::new(
+                "an end record as the last 22 bytes (torch.save writes zip files since PyTorch 1.6)",
+                found,
+            ),
         ));
     }
     let disks = u32::from(end.u16()?) | u32::from(end.u16()?);

@@ -1,11 +1,17 @@
 //! Values as callers see them: typed access by key, attribute and index, with errors that name the path taken.
 
-use super::array::{ArrayNode, ArrayType, Elements, Number};
+mod array;
+mod object;
+mod path;
+
+pub use array::Array;
+pub use object::Object;
+
 use super::error::ValueError;
 use super::tensor::Tensor;
 use super::tree::{Id, Node, Tree, shortened};
+use path::{Path, Step};
 use std::fmt::{self, Write};
-use std::rc::Rc;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,39 +57,6 @@ pub struct Value<'a> {
     path: Path<'a>,
 }
 
-/// Steps from the root, the last one first.
-#[derive(Clone)]
-struct Path<'a>(Option<Rc<(Path<'a>, Step<'a>)>>);
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Key(&'a str),
-    Index(i64),
-    /// The key or value at a place of a dict whose key is neither text nor integer.
-    Place(usize),
-}
-
-impl<'a> Path<'a> {
-    fn then(&self, step: Step<'a>) -> Self {
-        Self(Some(Rc::new((self.clone(), step))))
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((parent, step)) = self.0.as_deref() else {
-            return Ok(());
-        };
-        parent.fmt(f)?;
-        match step {
-            Step::Key(key) if parent.0.is_none() => f.write_str(&shortened(key)),
-            Step::Key(key) => write!(f, ".{}", shortened(key)),
-            Step::Index(i) => write!(f, "[{i}]"),
-            Step::Place(i) => write!(f, "[item {i}]"),
-        }
-    }
-}
-
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path(), self.describe())
@@ -95,17 +68,17 @@ impl<'a> Value<'a> {
         Self {
             tree,
             id: tree.root(),
-            path: Path(None),
+            path: Path::root(),
         }
     }
 
     /// Keys, attributes and indices from the root, as `hyper_parameters.loss.quantiles[2]`; `root` for the root.
     #[must_use]
     pub fn path(&self) -> String {
-        match self.path.0 {
-            None => "root".into(),
-            Some(_) => self.path.to_string(),
+        if self.path.is_root() {
+            return "root".into();
         }
+        self.path.to_string()
     }
 
     /// What the value is.
@@ -230,10 +203,7 @@ impl<'a> Value<'a> {
     /// It is none.
     pub fn as_array(&self) -> Result<Array<'a>, ValueError> {
         match self.node() {
-            Node::Array(node) => Ok(Array {
-                value: self.clone(),
-                node,
-            }),
+            Node::Array(node) => Ok(Array::new(self.clone(), node)),
             _ => Err(self.error("a numpy array")),
         }
     }
@@ -255,10 +225,7 @@ impl<'a> Value<'a> {
     /// It is none.
     pub fn as_object(&self) -> Result<Object<'a>, ValueError> {
         match self.node() {
-            Node::Object(object) => Ok(Object {
-                value: self.clone(),
-                node: object,
-            }),
+            Node::Object(node) => Ok(Object::new(self.clone(), node)),
             _ => Err(self.error("an object")),
         }
     }
@@ -297,14 +264,7 @@ impl<'a> Value<'a> {
     /// # Errors
     /// It is no dict.
     pub fn find(&self, key: &str) -> Result<Option<Self>, ValueError> {
-        let found = self
-            .pairs()?
-            .iter()
-            .find_map(|(id, value)| match self.tree.node(*id) {
-                Node::Str(text) if **text == *key => Some(self.at(*value, Step::Key(text))),
-                _ => None,
-            });
-        Ok(found)
+        Ok(self.entry(key)?.map(|(key, id)| self.at(id, Step::Key(key))))
     }
 
     /// Floats of a list or tuple of numbers.
@@ -358,6 +318,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A key that is text, as it stands in the file, and its value.
+    fn entry(&self, key: &str) -> Result<Option<(&'a str, Id)>, ValueError> {
+        let found = |(id, value): &(Id, Id)| match self.tree.node(*id) {
+            Node::Str(text) if **text == *key => Some((&**text, *value)),
+            _ => None,
+        };
+        Ok(self.pairs()?.iter().find_map(found))
+    }
+
     fn pairs(&self) -> Result<&'a [(Id, Id)], ValueError> {
         match self.node() {
             Node::Dict(dict) => Ok(&dict.pairs),
@@ -391,168 +360,5 @@ impl<'a> Value<'a> {
             expected: expected.into(),
             found,
         }
-    }
-}
-
-/// An instance of a class that is not turned into data: never made, its parts are plain values.
-#[derive(Clone, Debug)]
-pub struct Object<'a> {
-    value: Value<'a>,
-    node: &'a super::tree::Object,
-}
-
-impl<'a> Object<'a> {
-    /// Module of its class.
-    #[must_use]
-    pub fn module(&self) -> &'a str {
-        &self.node.class.module
-    }
-
-    /// Name of its class, with dots for nested ones.
-    #[must_use]
-    pub fn name(&self) -> &'a str {
-        &self.node.class.name
-    }
-
-    /// What its class would have been called with: a tuple; keyword arguments are a dict as its last element.
-    #[must_use]
-    pub fn args(&self) -> Value<'a> {
-        self.value.at(self.node.args, Step::Key("(args)"))
-    }
-
-    /// What it would have been given as its state.
-    #[must_use]
-    pub fn state(&self) -> Option<Value<'a>> {
-        self.node.state.map(|id| self.value.at(id, Step::Key("(state)")))
-    }
-
-    /// Elements it would have been given, for a class derived from list; else none.
-    #[must_use]
-    pub fn items(&self) -> Vec<Value<'a>> {
-        self.value.indexed(&self.node.items)
-    }
-
-    /// Keys and values it would have been given, for a class derived from dict; else none.
-    #[must_use]
-    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
-        self.value.keyed(&self.node.pairs)
-    }
-
-    /// An attribute: an entry of its state, which is a dict or a pair of dicts (the second one for slots).
-    ///
-    /// # Errors
-    /// It has no such attribute, or its state is not made of attributes.
-    pub fn attr(&self, name: &str) -> Result<Value<'a>, ValueError> {
-        self.find_attr(name)?.ok_or_else(|| {
-            let found = self
-                .state()
-                .map_or_else(|| "no attributes".into(), |state| state.keys());
-            let expected = format!("an attribute `{name}` of `{}`", self.node.class.path());
-            self.value.mismatch(&expected, found)
-        })
-    }
-
-    /// An attribute, if it is there.
-    ///
-    /// # Errors
-    /// Its state is not made of attributes.
-    pub fn find_attr(&self, name: &str) -> Result<Option<Value<'a>>, ValueError> {
-        let Some(state) = self.state() else {
-            return Ok(None);
-        };
-        let parts = match state.kind() {
-            Kind::Tuple => state.items()?,
-            _ => vec![state],
-        };
-        for part in parts.iter().filter(|part| !part.is_none()) {
-            if let Some(found) = part.find(name)? {
-                let step = found.path.0.as_deref().map_or(Step::Key("?"), |(_, step)| *step);
-                return Ok(Some(self.value.at(found.id, step)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A numpy array of the file.
-#[derive(Clone, Debug)]
-pub struct Array<'a> {
-    value: Value<'a>,
-    node: &'a ArrayNode,
-}
-
-impl<'a> Array<'a> {
-    /// Sizes of the dimensions; empty for a scalar.
-    #[must_use]
-    pub fn shape(&self) -> &'a [usize] {
-        &self.node.shape
-    }
-
-    /// Type of the elements.
-    #[must_use]
-    pub fn dtype(&self) -> ArrayType {
-        self.node.kind
-    }
-
-    /// Elements in row-major order, integers beyond 2^53 rounded.
-    ///
-    /// # Errors
-    /// They are no numbers, big-endian, or unsigned integers beyond 2^63.
-    pub fn to_f64(&self) -> Result<Vec<f64>, ValueError> {
-        let float = |number| match number {
-            Number::Int(v) => Some(v as f64),
-            Number::Float(v) => Some(v),
-            Number::Large => None,
-        };
-        self.converted("an array of numbers", float)
-    }
-
-    /// Elements in row-major order, truth values as 0 and 1.
-    ///
-    /// # Errors
-    /// They are no integers, big-endian, or unsigned integers beyond 2^63.
-    pub fn to_i64(&self) -> Result<Vec<i64>, ValueError> {
-        let int = |number| match number {
-            Number::Int(v) => Some(v),
-            _ => None,
-        };
-        self.converted("an array of integers", int)
-    }
-
-    /// Elements of an array of objects in row-major order, as `object` columns of pandas have them.
-    ///
-    /// # Errors
-    /// It is an array of numbers.
-    pub fn items(&self) -> Result<Vec<Value<'a>>, ValueError> {
-        match &self.node.elements {
-            Elements::Objects(ids) => Ok(self.value.indexed(ids)),
-            Elements::Raw(_) => Err(self.value.error("an array of objects")),
-        }
-    }
-
-    /// Bytes of the elements as they are stored, column by column where [`Self::is_column_major`].
-    ///
-    /// # Errors
-    /// It is an array of objects.
-    pub fn raw(&self) -> Result<&'a [u8], ValueError> {
-        match &self.node.elements {
-            Elements::Raw(raw) => Ok(raw),
-            Elements::Objects(_) => Err(self.value.error("an array of plain elements")),
-        }
-    }
-
-    /// Whether the raw elements are stored column by column (`order="F"`).
-    #[must_use]
-    pub fn is_column_major(&self) -> bool {
-        self.node.fortran
-    }
-
-    fn converted<T>(&self, expected: &str, f: impl Fn(Number) -> Option<T>) -> Result<Vec<T>, ValueError> {
-        let numbers = self
-            .node
-            .numbers()
-            .map_err(|found| self.value.mismatch(expected, found))?;
-        let converted: Option<Vec<T>> = numbers.into_iter().map(f).collect();
-        converted.ok_or_else(|| self.value.error(expected))
     }
 }
