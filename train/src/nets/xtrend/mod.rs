@@ -15,6 +15,7 @@ mod shared;
 
 use super::Net;
 use super::blocks::declare::Declare;
+use crate::ops::embedding::TableParams;
 use crate::tape::engine::Engine;
 use crate::tape::params::Layout;
 use separate::Separate;
@@ -53,7 +54,7 @@ impl<V: Copy> Series<V> {
     }
 
     /// The entity's vector per series, `[n, d]`.
-    fn entity<E: Engine<Var = V>>(&self, engine: &mut E, table: crate::ops::embedding::TableParams) -> V {
+    fn entity<E: Engine<Var = V>>(&self, engine: &mut E, table: TableParams) -> V {
         let first = engine.step(self.rows, 0);
         engine.embedding(first, &[self.n_features + 1], table)
     }
