@@ -1,3 +1,4 @@
 //! Foreign models: the only place that knows foreign names, orders and layouts.
 
+pub mod pickle;
 pub mod torch;

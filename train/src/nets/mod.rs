@@ -1,5 +1,6 @@
 //! Nets written against [`Engine`]: parameters and data flow; one file per family, named as in the core.
 
+pub mod any;
 pub mod blocks;
 pub mod lstm;
 pub mod quantile_tft;

@@ -30,13 +30,16 @@ impl<R: Real> Tape<R> {
         *shape.last_mut().expect("a value has an axis") = w.len();
         let mut out = self.pool.take(self.value(x).len() / width * w.len());
         let rows = self.value(x).chunks_exact(width);
-        vectorised(|| {
-            for (out, x) in out.chunks_exact_mut(w.len()).zip(rows) {
-                for k in 0..w.len() {
-                    out[k] = x[column] * w[k] + b[k];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, x) in out.chunks_exact_mut(w.len()).zip(rows) {
+                    for k in 0..w.len() {
+                        out[k] = x[column] * w[k] + b[k];
+                    }
                 }
-            }
-        });
+            },
+        );
         let op = AffineColumn {
             x,
             column,

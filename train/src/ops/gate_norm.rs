@@ -19,11 +19,14 @@ struct GateNorm {
 /// `a ⊙ σ(g) + skip` per row; the gate half of `x` becomes `σ(g)`.
 pub(super) fn gate_and_add<R: Real>(x: &mut [R], skip: &[R], out: &mut [R], n: usize) {
     gate_rows(x, out, n);
-    vectorised(|| {
-        for (out, &skip) in out.iter_mut().zip(skip) {
-            *out += skip;
-        }
-    });
+    vectorised(
+        #[inline(always)]
+        || {
+            for (out, &skip) in out.iter_mut().zip(skip) {
+                *out += skip;
+            }
+        },
+    );
 }
 
 impl<R: Real> Tape<R> {

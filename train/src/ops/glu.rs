@@ -11,28 +11,34 @@ pub(super) fn gate_rows<R: Real>(x: &mut [R], out: &mut [R], n: usize) {
     for row in x.chunks_exact_mut(2 * n) {
         R::sigmoid(&mut row[n..]);
     }
-    vectorised(|| {
-        for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(n)) {
-            let (a, gate) = x.split_at(n);
-            for k in 0..n {
-                out[k] = a[k] * gate[k];
+    vectorised(
+        #[inline(always)]
+        || {
+            for (x, out) in x.chunks_exact(2 * n).zip(out.chunks_exact_mut(n)) {
+                let (a, gate) = x.split_at(n);
+                for k in 0..n {
+                    out[k] = a[k] * gate[k];
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Overwrites what [`gate_rows`] left in `x` with the gradient of its input, from that of its answer.
 pub(super) fn gate_rows_back<R: Real>(x: &mut [R], dy: &[R], n: usize) {
-    vectorised(|| {
-        for (x, dy) in x.chunks_exact_mut(2 * n).zip(dy.chunks_exact(n)) {
-            let (a, gate) = x.split_at_mut(n);
-            for k in 0..n {
-                let da = dy[k] * gate[k];
-                gate[k] = da * a[k] * (R::ONE - gate[k]);
-                a[k] = da;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (x, dy) in x.chunks_exact_mut(2 * n).zip(dy.chunks_exact(n)) {
+                let (a, gate) = x.split_at_mut(n);
+                for k in 0..n {
+                    let da = dy[k] * gate[k];
+                    gate[k] = da * a[k] * (R::ONE - gate[k]);
+                    a[k] = da;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 struct Glu(Var);

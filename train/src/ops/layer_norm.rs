@@ -38,15 +38,18 @@ impl NormParams {
         let eps = R::from_f64(self.eps);
         let mut scales = tape.pool.take(v.len() / w.len());
         let mut out = tape.pool.take(v.len());
-        vectorised(|| {
-            let rows = v.chunks_exact_mut(w.len()).zip(out.chunks_exact_mut(w.len()));
-            for ((v, out), scale) in rows.zip(&mut scales) {
-                *scale = normalise(v, eps);
-                for k in 0..w.len() {
-                    out[k] = v[k] * w[k] + b[k];
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = v.chunks_exact_mut(w.len()).zip(out.chunks_exact_mut(w.len()));
+                for ((v, out), scale) in rows.zip(&mut scales) {
+                    *scale = normalise(v, eps);
+                    for k in 0..w.len() {
+                        out[k] = v[k] * w[k] + b[k];
+                    }
                 }
-            }
-        });
+            },
+        );
         (out, Normal { values: v, scales })
     }
 
@@ -59,25 +62,28 @@ impl NormParams {
         let n = w.len();
         let mut dx = pass.tape.pool.take(dy.len());
         let mut sums = pass.tape.pool.take_zeroed(2 * n);
-        vectorised(|| {
-            let blocks = dy.chunks(64 * n).zip(values.chunks(64 * n));
-            let blocks = blocks.zip(dx.chunks_mut(64 * n).zip(scales.chunks(64)));
-            let mut part = vec![R::ZERO; 2 * n];
-            for ((dy, values), (dx, scales)) in blocks {
-                part.fill(R::ZERO);
-                let (dw, db) = part.split_at_mut(n);
-                let rows = dy.chunks_exact(n).zip(values.chunks_exact(n));
-                for ((dy, x), (dx, &scale)) in rows.zip(dx.chunks_exact_mut(n).zip(scales)) {
-                    for k in 0..n {
-                        dw[k] += dy[k] * x[k];
-                        db[k] += dy[k];
-                        dx[k] = dy[k] * w[k];
+        vectorised(
+            #[inline(always)]
+            || {
+                let blocks = dy.chunks(64 * n).zip(values.chunks(64 * n));
+                let blocks = blocks.zip(dx.chunks_mut(64 * n).zip(scales.chunks(64)));
+                let mut part = vec![R::ZERO; 2 * n];
+                for ((dy, values), (dx, scales)) in blocks {
+                    part.fill(R::ZERO);
+                    let (dw, db) = part.split_at_mut(n);
+                    let rows = dy.chunks_exact(n).zip(values.chunks_exact(n));
+                    for ((dy, x), (dx, &scale)) in rows.zip(dx.chunks_exact_mut(n).zip(scales)) {
+                        for k in 0..n {
+                            dw[k] += dy[k] * x[k];
+                            db[k] += dy[k];
+                            dx[k] = dy[k] * w[k];
+                        }
+                        normalise_back(dx, x, scale);
                     }
-                    normalise_back(dx, x, scale);
+                    sums.iter_mut().zip(&part).for_each(|(sum, &x)| *sum += x);
                 }
-                sums.iter_mut().zip(&part).for_each(|(sum, &x)| *sum += x);
-            }
-        });
+            },
+        );
         let (dw, db) = sums.split_at(n);
         for (id, d) in [(self.weight, dw), (self.bias, db)] {
             pass.grads

@@ -15,6 +15,7 @@ pub mod gemm;
 pub mod glu;
 pub mod grn;
 pub mod heads;
+pub mod lane;
 pub mod layer_norm;
 pub mod linear;
 pub mod lstm;

@@ -2,6 +2,7 @@
 
 use super::elementwise;
 use super::gemm;
+use super::lane::Lane;
 use super::mat::Mat;
 use super::panels;
 use std::fmt::Debug;
@@ -258,15 +259,15 @@ impl Real for f64 {
     }
 
     fn sigmoid(x: &mut [Self]) {
-        x.iter_mut().for_each(|x| *x = elementwise::Lane::sigmoid(*x));
+        x.iter_mut().for_each(|x| *x = Lane::sigmoid(*x));
     }
 
     fn tanh(x: &mut [Self]) {
-        x.iter_mut().for_each(|x| *x = elementwise::Lane::tanh(*x));
+        x.iter_mut().for_each(|x| *x = Lane::tanh(*x));
     }
 
     fn exp_all(x: &mut [Self]) {
-        x.iter_mut().for_each(|x| *x = x.exp());
+        x.iter_mut().for_each(|x| *x = Lane::exp(*x));
     }
 
     fn elu(x: &mut [Self]) {

@@ -7,7 +7,8 @@ use super::real::Real;
 
 const LANES: usize = 16;
 
-/// Runs `work` compiled for the instruction set found at run time; everything it calls must be `#[inline(always)]`.
+/// Runs `work` compiled for the instruction set found at run time. The closure and everything it calls must be
+/// `#[inline(always)]`: what is not inlined is compiled without the features.
 #[inline(always)]
 pub(super) fn vectorised(work: impl FnOnce()) {
     pulp::Arch::new().dispatch(work);

@@ -25,14 +25,17 @@ impl<R: Real> Tape<R> {
             assert_eq!(self.shape(part), shape, "parts of a selection");
             let (weights, part) = (self.value(weights), self.value(part));
             assert_eq!(weights.len() / v, part.len() / n, "rows of weights and parts");
-            vectorised(|| {
-                let rows = out.chunks_exact_mut(n).zip(part.chunks_exact(n));
-                for ((out, part), weights) in rows.zip(weights.chunks_exact(v)) {
-                    for k in 0..n {
-                        out[k] += weights[j] * part[k];
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = out.chunks_exact_mut(n).zip(part.chunks_exact(n));
+                    for ((out, part), weights) in rows.zip(weights.chunks_exact(v)) {
+                        for k in 0..n {
+                            out[k] += weights[j] * part[k];
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         let needs_grad = self.needs_grad(weights) || parts.iter().any(|&p| self.needs_grad(p));
         let parts = parts.to_vec();
@@ -44,24 +47,29 @@ impl Select {
     /// `dv_j = w_j dy` and `dw_j = v_j · dy` of one part.
     fn part_back<R: Real>(&self, j: usize, dy: &[R], dw: &mut [R], tape: &mut Tape<R>) {
         let (v, n) = (self.parts.len(), tape.width(self.parts[j]));
-        let (weights, part) = (tape.value(self.weights), tape.value(self.parts[j]));
-        vectorised(|| {
-            let rows = dy.chunks_exact(n).zip(part.chunks_exact(n));
-            for ((dy, part), dw) in rows.zip(dw.chunks_exact_mut(v)) {
-                dw[j] = dot(dy, part);
-            }
-        });
-        debug_assert_eq!(weights.len(), dw.len());
+        let part = tape.value(self.parts[j]);
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = dy.chunks_exact(n).zip(part.chunks_exact(n));
+                for ((dy, part), dw) in rows.zip(dw.chunks_exact_mut(v)) {
+                    dw[j] = dot(dy, part);
+                }
+            },
+        );
         let mut dv = tape.pool.take(dy.len());
         let weights = tape.value(self.weights);
-        vectorised(|| {
-            let rows = dy.chunks_exact(n).zip(dv.chunks_exact_mut(n));
-            for ((dy, dv), weights) in rows.zip(weights.chunks_exact(v)) {
-                for k in 0..n {
-                    dv[k] = weights[j] * dy[k];
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = dy.chunks_exact(n).zip(dv.chunks_exact_mut(n));
+                for ((dy, dv), weights) in rows.zip(weights.chunks_exact(v)) {
+                    for k in 0..n {
+                        dv[k] = weights[j] * dy[k];
+                    }
                 }
-            }
-        });
+            },
+        );
         tape.give_grad(self.parts[j], dv);
     }
 }

@@ -11,7 +11,10 @@ use std::ops::Range;
 pub(super) fn softmax_rows<R: Real>(x: &mut [R], n: usize) {
     x.chunks_exact_mut(n).for_each(subtract_top);
     R::exp_all(x);
-    vectorised(|| x.chunks_exact_mut(n).for_each(scale_to_one));
+    vectorised(
+        #[inline(always)]
+        || x.chunks_exact_mut(n).for_each(scale_to_one),
+    );
 }
 
 /// Softmax of a row without the stretches `hidden`, which become 0; `any` is a value outside them.
@@ -24,7 +27,10 @@ pub(super) fn softmax_row_without<R: Real>(row: &mut [R], hidden: [Range<usize>;
     for stretch in hidden {
         row[stretch].fill(R::ZERO);
     }
-    vectorised(|| scale_to_one(row));
+    vectorised(
+        #[inline(always)]
+        || scale_to_one(row),
+    );
 }
 
 fn subtract_top<R: Real>(row: &mut [R]) {
@@ -40,14 +46,17 @@ fn scale_to_one<R: Real>(row: &mut [R]) {
 
 /// The gradient `d` of the answer `y [rows, n]` becomes that of the input.
 pub(super) fn softmax_rows_back<R: Real>(y: &[R], d: &mut [R], n: usize) {
-    vectorised(|| {
-        for (y, d) in y.chunks_exact(n).zip(d.chunks_exact_mut(n)) {
-            let along = dot(y, d);
-            for k in 0..n {
-                d[k] = y[k] * (d[k] - along);
+    vectorised(
+        #[inline(always)]
+        || {
+            for (y, d) in y.chunks_exact(n).zip(d.chunks_exact_mut(n)) {
+                let along = dot(y, d);
+                for k in 0..n {
+                    d[k] = y[k] * (d[k] - along);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 struct Softmax(Var);
