@@ -109,7 +109,10 @@ fn run(net: &AnyNet, batch: usize, steps: usize) -> Vec<f64> {
     let mut x = wave(shape.iter().product(), 0.37);
     if let AnyNet::Xtrend(_) = net {
         // The last column is the code of an entity.
-        x.iter_mut().skip(shape[2] - 1).step_by(shape[2]).for_each(|code| *code = 1.0);
+        x.iter_mut()
+            .skip(shape[2] - 1)
+            .step_by(shape[2])
+            .for_each(|code| *code = 1.0);
     }
     let weights = wave(net.n_answers() * batch * net.n_outputs(), 0.91);
     let mut params = Params::<f32>::init(net.layout(), 42);

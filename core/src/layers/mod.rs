@@ -2,6 +2,7 @@
 
 mod attention;
 mod dense;
+mod gating;
 mod grn;
 mod linear;
 mod lstm;
@@ -13,6 +14,7 @@ use crate::simd::Lane;
 
 pub(crate) use attention::Attention;
 pub(crate) use dense::{DenseLayer, DenseWeights};
+pub(crate) use gating::{Fusion, Gating};
 pub(crate) use grn::{Grn, InputGatedGrn, SLICE};
 pub(crate) use linear::Linear;
 pub(crate) use lstm::{GateWeights, LstmLayer, LstmScratch, Order};

@@ -4,6 +4,7 @@ mod fold;
 mod lstm;
 mod packed;
 mod parts;
+mod quantile_tft;
 mod shapes;
 mod store;
 mod tft;
@@ -21,6 +22,7 @@ use alloc::vec::Vec;
 
 pub(crate) use lstm::{LstmNet, LstmWork};
 pub use packed::{PackedTensor, check_plain};
+pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
 pub(crate) use tft::{TftNet, TftWork};
 
@@ -33,6 +35,7 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
     match &schema.net {
         Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
         Net::Tft(config) => Ok(with_plain(tft::pack(schema, config, plain), plain)),
+        Net::QuantileTft(config) => Ok(with_plain(quantile_tft::pack(schema, config, plain), plain)),
         _ => Err(not_yet()),
     }
 }
@@ -95,11 +98,13 @@ pub(crate) enum OpenNet {
 /// A net that reads the rows of one window.
 pub(crate) enum RowsNet {
     Tft(TftNet),
+    QuantileTft(QuantileTftNet),
 }
 
 /// Buffers of a [`RowsNet`].
 pub(crate) enum RowsWork {
     Tft(TftWork),
+    QuantileTft(QuantileTftWork),
 }
 
 impl OpenNet {
@@ -108,6 +113,9 @@ impl OpenNet {
         Ok(match &bundle.schema().net {
             Net::Lstm(config) => Self::Lstm(LstmNet::open(bundle, config)?),
             Net::Tft(config) => Self::Rows(RowsNet::Tft(TftNet::open(bundle, config)?)),
+            Net::QuantileTft(config) => {
+                Self::Rows(RowsNet::QuantileTft(QuantileTftNet::open(bundle, config)?))
+            }
             _ => return Err(not_yet()),
         })
     }
@@ -118,6 +126,7 @@ impl RowsNet {
     pub(crate) fn work(&self) -> RowsWork {
         match self {
             Self::Tft(net) => RowsWork::Tft(net.work()),
+            Self::QuantileTft(net) => RowsWork::QuantileTft(net.work()),
         }
     }
 
@@ -125,6 +134,8 @@ impl RowsNet {
     pub(crate) fn interpret(&self, work: &RowsWork) -> Vec<Interpretation> {
         match (self, work) {
             (Self::Tft(net), RowsWork::Tft(work)) => net.interpret(work),
+            (Self::QuantileTft(net), RowsWork::QuantileTft(work)) => net.interpret(work),
+            _ => Vec::new(),
         }
     }
 
@@ -139,6 +150,8 @@ impl RowsNet {
     ) -> &'w [Lane] {
         match (self, work) {
             (Self::Tft(net), RowsWork::Tft(work)) => net.run(kernels, work, rows, n_encoder, n_decoder),
+            (Self::QuantileTft(net), RowsWork::QuantileTft(work)) => net.run(kernels, work, rows),
+            _ => &[],
         }
     }
 }

@@ -4,7 +4,8 @@ use super::fixture::{Fixture, Window};
 use tickfuse_core::bundle::{EmptyEncoder, Net, Precision};
 use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 
-const TFT: [&str; 7] = [
+const NETS: [&str; 8] = [
+    "quantile_tft",
     "tft_google",
     "tft_momentum",
     "tft_static_free",
@@ -76,15 +77,15 @@ fn assert_answers(fixture: &Fixture, windows: &[Window], precision: Precision, b
 }
 
 #[test]
-fn f32_answers_of_the_tft_are_those_of_the_original_on_every_level() {
-    for fixture in TFT.map(Fixture::open) {
+fn f32_answers_are_those_of_the_original_on_every_level() {
+    for fixture in NETS.map(Fixture::open) {
         assert_answers(&fixture, &fixture.windows(), Precision::F32, F32);
     }
 }
 
 #[test]
-fn bf16_answers_of_the_tft_stay_near_the_original() {
-    for fixture in TFT.map(Fixture::open) {
+fn bf16_answers_stay_near_the_original() {
+    for fixture in NETS.map(Fixture::open) {
         assert_answers(&fixture, &fixture.windows(), Precision::Bf16, BF16);
     }
 }
