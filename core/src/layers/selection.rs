@@ -166,6 +166,11 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Whether the weights depend on a context.
+    pub(crate) fn has_context(&self) -> bool {
+        self.weights.as_ref().is_some_and(|net| net.context.is_some())
+    }
+
     /// Lanes of the weights of one row.
     pub(crate) fn weight_lanes(&self) -> usize {
         self.branches.len().div_ceil(LANES)

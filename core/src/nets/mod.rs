@@ -8,6 +8,7 @@ mod quantile_tft;
 mod shapes;
 mod store;
 mod tft;
+mod xtrend;
 
 use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
 use crate::error::{OpenError, WriteError};
@@ -25,6 +26,7 @@ pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
 pub(crate) use tft::{TftNet, TftWork};
+pub(crate) use xtrend::{XtrendNet, XtrendWork};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///
@@ -36,7 +38,7 @@ pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, 
         Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
         Net::Tft(config) => Ok(with_plain(tft::pack(schema, config, plain), plain)),
         Net::QuantileTft(config) => Ok(with_plain(quantile_tft::pack(schema, config, plain), plain)),
-        _ => Err(not_yet()),
+        Net::Xtrend(config) => Ok(with_plain(xtrend::pack(schema, config, plain), plain)),
     }
 }
 
@@ -83,10 +85,6 @@ fn kept_plain(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
     tensor_shapes(bundle.schema()).into_iter().map(take).collect()
 }
 
-fn not_yet() -> OpenError {
-    OpenError::Schema("net.family: expected `lstm`, the one this build runs".to_string())
-}
-
 /// An opened net.
 pub(crate) enum OpenNet {
     /// Runs several windows side by side.
@@ -99,24 +97,26 @@ pub(crate) enum OpenNet {
 pub(crate) enum RowsNet {
     Tft(TftNet),
     QuantileTft(QuantileTftNet),
+    Xtrend(XtrendNet),
 }
 
 /// Buffers of a [`RowsNet`].
 pub(crate) enum RowsWork {
     Tft(TftWork),
     QuantileTft(QuantileTftWork),
+    Xtrend(XtrendWork),
 }
 
 impl OpenNet {
     /// Takes the net's tensors out of the bundle, all of them and no others.
-    pub(crate) fn open(bundle: &Bundle, _kernels: &Kernels) -> Result<Self, OpenError> {
+    pub(crate) fn open(bundle: &Bundle, kernels: &Kernels) -> Result<Self, OpenError> {
         Ok(match &bundle.schema().net {
             Net::Lstm(config) => Self::Lstm(LstmNet::open(bundle, config)?),
             Net::Tft(config) => Self::Rows(RowsNet::Tft(TftNet::open(bundle, config)?)),
             Net::QuantileTft(config) => {
                 Self::Rows(RowsNet::QuantileTft(QuantileTftNet::open(bundle, config)?))
             }
-            _ => return Err(not_yet()),
+            Net::Xtrend(config) => Self::Rows(RowsNet::Xtrend(XtrendNet::open(bundle, config, kernels)?)),
         })
     }
 }
@@ -127,6 +127,7 @@ impl RowsNet {
         match self {
             Self::Tft(net) => RowsWork::Tft(net.work()),
             Self::QuantileTft(net) => RowsWork::QuantileTft(net.work()),
+            Self::Xtrend(net) => RowsWork::Xtrend(net.work()),
         }
     }
 
@@ -135,6 +136,7 @@ impl RowsNet {
         match (self, work) {
             (Self::Tft(net), RowsWork::Tft(work)) => net.interpret(work),
             (Self::QuantileTft(net), RowsWork::QuantileTft(work)) => net.interpret(work),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.interpret(work),
             _ => Vec::new(),
         }
     }
@@ -151,6 +153,7 @@ impl RowsNet {
         match (self, work) {
             (Self::Tft(net), RowsWork::Tft(work)) => net.run(kernels, work, rows, n_encoder, n_decoder),
             (Self::QuantileTft(net), RowsWork::QuantileTft(work)) => net.run(kernels, work, rows),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.run(kernels, work, rows),
             _ => &[],
         }
     }

@@ -4,7 +4,14 @@ use super::fixture::{Fixture, Window};
 use tickfuse_core::bundle::{EmptyEncoder, Net, Precision};
 use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 
-const NETS: [&str; 8] = [
+const NETS: [&str; 15] = [
+    "xtrend_shared",
+    "xtrend_shared_position",
+    "xtrend_position",
+    "xtrend_gaussian",
+    "xtrend_quantile",
+    "xtrend_time_equivalent",
+    "xtrend_zero_shot",
     "quantile_tft",
     "tft_google",
     "tft_momentum",
@@ -42,7 +49,8 @@ fn worst(session: &mut Session, windows: &[Window]) -> f64 {
         .fold(1.0_f64, |top, v| top.max(v.abs()));
     let mut worst = 0.0_f64;
     for window in windows {
-        let mut out = vec![0.0; window.expected.len()];
+        let n_columns = session.model().schema().n_columns();
+        let mut out = vec![0.0; window.n_decoder.max(1) * n_columns];
         session
             .run_lengths(&window.rows, window.n_encoder, window.n_decoder, &mut out)
             .expect("the window is sound");

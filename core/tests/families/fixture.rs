@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tickfuse_core::bundle::{
     Arrival, Categories, FORMAT, Input, Net, Output, OutputKind, Precision, Role, Scaler, Schema, TftConfig,
+    XtrendForm, XtrendHead,
 };
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
 
@@ -124,6 +125,13 @@ fn tensors(path: &Path) -> PlainTensors {
         .collect()
 }
 
+/// The last step's columns as the core orders them: the original has the position behind the distribution.
+fn position_first(answers: &[f64], n_columns: usize) -> Vec<f64> {
+    let mut last = answers[answers.len() - n_columns..].to_vec();
+    last.rotate_right(1);
+    last
+}
+
 /// An array with its shape.
 pub(crate) struct Array<T> {
     pub(crate) shape: Vec<usize>,
@@ -160,7 +168,19 @@ impl Fixture {
                 columns.iter().map(input).collect()
             }
         };
-        let tensors = tensors(&folder.join("weights.safetensors"));
+        let mut tensors = tensors(&folder.join("weights.safetensors"));
+        if let Net::Xtrend(_) = &net {
+            let golden = folder.join("golden.npz");
+            let rows: Array<f32> = array(&golden, "context_input");
+            let codes: Vec<f32> = array::<i64>(&golden, "context_entity")
+                .data
+                .iter()
+                .map(|c| *c as f32)
+                .collect();
+            let plain = |shape: Vec<usize>, data| PlainTensor { shape, data };
+            tensors.insert("contexts.entity".into(), plain(vec![codes.len()], codes));
+            tensors.insert("contexts.input".into(), plain(rows.shape, rows.data));
+        }
         Self {
             name,
             folder,
@@ -170,9 +190,33 @@ impl Fixture {
         }
     }
 
-    /// A schema whose outputs are the head's values as they are.
+    /// The groups of the head's columns: the values as they are, but for an X-Trend.
+    fn outputs(&self) -> Vec<Output> {
+        let labels = |n: usize| (0..n).map(|i| format!("y{i}")).collect();
+        let Net::Xtrend(config) = &self.net else {
+            return vec![Output::new(
+                "y",
+                OutputKind::Linear,
+                labels(self.net.n_columns()),
+                "one",
+            )];
+        };
+        let (position, rest) = match (config.form, config.head) {
+            (XtrendForm::Shared, XtrendHead::Gaussian) => (OutputKind::Linear, OutputKind::GaussianLogSigma),
+            (XtrendForm::Shared, _) => (OutputKind::Tanh, OutputKind::Linear),
+            (_, XtrendHead::Gaussian) => (OutputKind::Tanh, OutputKind::GaussianSoftplus),
+            _ => (OutputKind::Tanh, OutputKind::Linear),
+        };
+        let n = self.net.n_columns() - 1;
+        let rest = (n > 0).then(|| Output::new("distribution", rest, labels(n), "one"));
+        [Output::new("position", position, labels(1), "one")]
+            .into_iter()
+            .chain(rest)
+            .collect()
+    }
+
+    /// A schema whose outputs are what the original answers.
     pub(crate) fn schema(&self, precision: Precision, tolerance: f32) -> Schema {
-        let labels = (0..self.net.n_columns()).map(|i| format!("y{i}")).collect();
         Schema {
             format: FORMAT,
             name: self.name.into(),
@@ -180,7 +224,7 @@ impl Fixture {
             precision,
             inputs: self.inputs.clone(),
             bar_interval_ns: None,
-            outputs: vec![Output::new("y", OutputKind::Linear, labels, "one")],
+            outputs: self.outputs(),
             target: None,
             arrival: Arrival::WholeWindow,
             normalizers: Vec::new(),
@@ -206,7 +250,10 @@ impl Fixture {
             n_encoder: lookback,
             n_decoder: n_ahead,
             // Where every step was answered, the last one is the answer of serving.
-            expected: output.at(i)[output.at(i).len() - per_answer..].to_vec(),
+            expected: match &self.net {
+                Net::Xtrend(_) => position_first(output.at(i), output.shape[output.shape.len() - 1]),
+                _ => output.at(i)[output.at(i).len() - per_answer..].to_vec(),
+            },
         };
         (0..input.shape[0]).map(window).collect()
     }
