@@ -54,6 +54,10 @@ pub struct Session {
 }
 
 /// Buffers of the two kinds of nets.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per model or session, and it stays where it is"
+)]
 enum Work {
     /// Several windows side by side.
     Stack(LstmWork),

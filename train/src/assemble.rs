@@ -6,9 +6,9 @@
 use half::bf16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tickfuse_core::bundle::{Precision, Schema};
+use tickfuse_core::bundle::{Input, Net, Precision, Scaler, Schema};
 use tickfuse_core::error::{OpenError, WriteError};
-use tickfuse_core::plain::{LstmNet, PlainTensor, PlainTensors};
+use tickfuse_core::plain::{Oracle, PlainTensor, PlainTensors};
 use tickfuse_core::{Model, nets};
 
 /// Golden windows per file.
@@ -25,8 +25,8 @@ const BF16_TOLERANCE: f32 = 3e-2;
 pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, WriteError> {
     // Checks names, shapes and values before the oracle relies on them.
     nets::pack(schema, tensors)?;
-    let stored = as_stored(schema.precision, tensors);
-    let net = LstmNet::new(schema, &stored);
+    let stored = as_stored(schema, tensors);
+    let net = Oracle::new(schema, &stored);
     let windows = golden_windows(schema);
     let size = schema.n_rows() * schema.n_features();
     let answer = |window: &[f32]| net.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
@@ -72,11 +72,13 @@ pub enum AssembleError {
     Write(#[from] WriteError),
 }
 
-/// Weights as the file will hold them: matrices rounded for bf16, biases as they are.
-fn as_stored(precision: Precision, tensors: &PlainTensors) -> PlainTensors {
+/// Weights as the file will hold them: an LSTM stack's matrices rounded for bf16, biases as they are. The other families fold
+/// before they round, so their goldens are those of the plain tensors and the tolerance covers the rounding.
+fn as_stored(schema: &Schema, tensors: &PlainTensors) -> PlainTensors {
+    let is_rounded = schema.precision == Precision::Bf16 && matches!(schema.net, Net::Lstm(_));
     let round = |(name, tensor): (&String, &PlainTensor)| {
         let mut tensor = tensor.clone();
-        if precision == Precision::Bf16 && tensor.shape.len() == 2 {
+        if is_rounded && tensor.shape.len() == 2 {
             tensor
                 .data
                 .iter_mut()
@@ -90,12 +92,22 @@ fn as_stored(precision: Precision, tensors: &PlainTensors) -> PlainTensors {
 /// Raw windows around each scaler's centre.
 fn golden_windows(schema: &Schema) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(GOLDEN_SEED);
-    let rows = N_GOLDEN * schema.lookback();
-    let mut value = |input: &tickfuse_core::bundle::Input| {
-        let scaler = input.scaler.unwrap_or(tickfuse_core::bundle::Scaler::IDENTITY);
-        (scaler.center + scaler.scale * random.random_range(-2.0..2.0)) as f32
+    let rows = N_GOLDEN * schema.n_rows();
+    let mut value = |input: &Input| match &input.categories {
+        Some(categories) => random.random_range(0..categories.n_codes()) as f32,
+        None => {
+            let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
+            (scaler.center + scaler.scale * random.random_range(-2.0..2.0)) as f32
+        }
     };
     (0..rows)
-        .flat_map(|_| schema.inputs.iter().map(&mut value).collect::<Vec<_>>())
+        .flat_map(|_| {
+            schema
+                .inputs
+                .iter()
+                .filter(|i| i.derived.is_none())
+                .map(&mut value)
+                .collect::<Vec<_>>()
+        })
         .collect()
 }

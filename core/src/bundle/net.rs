@@ -3,7 +3,7 @@
 //! Every switch in which published implementations differ is a field here, never a guess. Plain tensor names follow from
 //! these sizes: [`crate::nets::tensor_shapes`].
 
-use super::input::{Input, Role};
+use super::input::{Categories, Input, Role};
 use super::schema::{in_range, schema};
 use crate::error::OpenError;
 use alloc::format;
@@ -457,8 +457,8 @@ impl Variable {
                 .iter()
                 .find(|i| i.name == *column)
                 .ok_or_else(|| schema(format!("{what}: no input `{column}`")))?;
-            let codes = input.categories.as_ref().map(|c| c.n_codes());
-            if codes != self.n_categories && !codes.zip(self.n_categories).is_some_and(|(a, b)| a <= b) {
+            let codes = input.categories.as_ref().map(Categories::n_codes);
+            if codes != self.n_categories && codes.zip(self.n_categories).is_none_or(|(a, b)| a > b) {
                 return Err(schema(format!(
                     "{what}: expected codes below {:?} from input `{column}`, found {codes:?}",
                     self.n_categories

@@ -146,6 +146,10 @@ pub(crate) struct WeightNet {
 }
 
 /// How the hidden row becomes one number per variable.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per model or session, and it stays where it is"
+)]
 pub(crate) enum WeightOutput {
     Grn {
         skip: Linear,

@@ -86,6 +86,10 @@ fn kept_plain(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
 }
 
 /// An opened net.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per model or session, and it stays where it is"
+)]
 pub(crate) enum OpenNet {
     /// Runs several windows side by side.
     Lstm(LstmNet),
@@ -94,6 +98,10 @@ pub(crate) enum OpenNet {
 }
 
 /// A net that reads the rows of one window.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per model or session, and it stays where it is"
+)]
 pub(crate) enum RowsNet {
     Tft(TftNet),
     QuantileTft(QuantileTftNet),

@@ -134,11 +134,6 @@ impl Packer {
         self.packed
     }
 
-    /// A tensor of f32 that no layer reads.
-    pub(super) fn data(&mut self, name: String, shape: &[usize], values: &[f32]) {
-        self.packed.push(PackedTensor::f32(name, shape, values));
-    }
-
     /// Rows of equal width, padded to whole lanes.
     pub(super) fn rows(&mut self, name: String, rows: &Mat) {
         let mut lanes = Vec::new();

@@ -36,6 +36,10 @@ pub(crate) struct XtrendNet {
     contexts: Contexts,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per model or session, and it stays where it is"
+)]
 enum Form {
     Shared(Shared),
     Separate(Separate),
