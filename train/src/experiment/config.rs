@@ -1,6 +1,7 @@
 //! The TOML file of a training run; unknown keys are errors.
 
 use super::ExperimentError;
+use super::net_config::NetConfig;
 use crate::data::split::Cut;
 use crate::fit::FitConfig;
 use serde::{Deserialize, Serialize};
@@ -67,22 +68,6 @@ pub struct WindowConfig {
     pub horizon: usize,
 }
 
-/// The network; one output column is added behind `head`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetConfig {
-    /// LSTM width.
-    pub n_hidden: usize,
-    /// LSTM layers.
-    pub n_layers: usize,
-    /// Widths of the dense layers between the LSTM and the output.
-    #[serde(default)]
-    pub head: Vec<usize>,
-    /// Dropout between layers while training.
-    #[serde(default)]
-    pub dropout: f64,
-}
-
 impl TrainConfig {
     /// Reads a configuration; a relative snapshot folder is taken from the file's own folder.
     ///
@@ -130,6 +115,7 @@ mod tests {
         lookback = 64
         horizon = 5
         [net]
+        family = "lstm"
         n_hidden = 128
         n_layers = 2
         head = [64]

@@ -30,7 +30,10 @@ pub fn evaluate(
         for sample in positions.iter().map(|i| &index.samples[*i]) {
             let table = &experiment.panel.tables[sample.series as usize];
             let end = sample.end_row as usize + 1;
-            windows.extend_from_slice(&table.rows[(end - index.lookback) * n_features..end * n_features]);
+            for row in end - index.lookback..end {
+                windows.extend_from_slice(table.row(row));
+                windows.extend(experiment.code(sample.series as usize).map(f64::from));
+            }
             labels.push(f32::from(u8::from(sample.up)));
         }
         let out = &mut out[..positions.len() * n_outputs];

@@ -7,13 +7,17 @@
 mod card;
 mod config;
 mod evaluate;
+mod net_config;
 
 pub use card::card;
-pub use config::{DataConfig, FeaturesConfig, NetConfig, TrainConfig, WindowConfig};
+pub use config::{DataConfig, FeaturesConfig, TrainConfig, WindowConfig};
 pub use evaluate::evaluate;
+pub use net_config::NetConfig;
 
+use self::net_config::Task;
 use crate::assemble::assemble;
 use crate::checkpoint::Checkpoint;
+use crate::data::entities::Entities;
 use crate::data::scaler;
 use crate::data::split::{Part, Split};
 use crate::data::table::{self, Panel, TableOptions};
@@ -22,13 +26,13 @@ use crate::data::{DataError, guard, snapshot};
 use crate::fit::{self, BatchSource, CheckpointPlan, FitError, Observer, Outcome, Run};
 use crate::losses::Loss;
 use crate::metrics::BinaryMetrics;
-use crate::nets::lstm::{LstmNet, LstmNetConfig};
+use crate::nets::any::AnyNet;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tickfuse_core::bundle::{Arrival, FORMAT, Input, Net, Output, OutputKind, Scaler, Schema, Target};
+use tickfuse_core::bundle::{FORMAT, Input, Net, Output, OutputKind, Schema, Target};
 use tickfuse_core::error::{OpenError, WriteError};
 use tickfuse_core::features::{FeatureDef, FeatureSet};
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
@@ -92,10 +96,12 @@ pub struct Experiment {
     pub index: WindowIndex,
     /// Training, validation, test.
     pub split: Split,
-    scalers: Vec<Scaler>,
     defs: Vec<FeatureDef>,
+    entities: Entities,
     batches: Batches,
-    net: LstmNet,
+    inputs: Vec<Input>,
+    served: Net,
+    net: AnyNet,
 }
 
 /// A model file with what was measured on it.
@@ -132,17 +138,27 @@ impl Experiment {
         let scalers = scaler::fit(&panel, &index, &split.train)?;
         guard::check(&series, &panel, &index, &split, &scalers)?;
         let batches = Batches::new(&panel, &index, &scalers, LabelKind::Direction)?;
-        let net = LstmNet::new(net_config(&config, defs.len())).map_err(ExperimentError::Net)?;
+        let entities = Entities::of(&panel);
+        let task = Task {
+            defs: &defs,
+            scalers: &scalers,
+            entities: &entities,
+            lookback: config.window.lookback,
+            n_columns: 1,
+        };
+        let made = config.net.build(&task).map_err(ExperimentError::Net)?;
         Ok(Self {
             config,
             snapshot_id: found.id,
             panel,
             index,
             split,
-            scalers,
             defs,
+            entities,
             batches,
-            net,
+            inputs: made.inputs,
+            served: made.config,
+            net: made.net,
         })
     }
 
@@ -157,15 +173,22 @@ impl Experiment {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, ExperimentError> {
-        let source = |part| Windows {
+        let codes = || {
+            (0..self.panel.tables.len())
+                .map(|series| self.code(series))
+                .collect()
+        };
+        let source = |part, hides| Windows {
             batches: &self.batches,
             index: &self.index,
             part,
+            codes: codes(),
+            hides,
         };
         let fingerprint = self.fingerprint();
         let run = Run {
-            train: &source(&self.split.train),
-            valid: &source(&self.split.validation),
+            train: &source(&self.split.train, true),
+            valid: &source(&self.split.validation, false),
             data_fingerprint: &fingerprint,
             horizon: self.config.window.horizon,
             checkpoint: Some(CheckpointPlan {
@@ -228,6 +251,15 @@ impl Experiment {
         })
     }
 
+    /// The code of a series' symbol, where the net reads one behind the features.
+    pub(crate) fn code(&self, series: usize) -> Option<f32> {
+        let symbol = &self.panel.tables[series].symbol;
+        self.config
+            .net
+            .has_symbol()
+            .then(|| self.entities.code(symbol) as f32)
+    }
+
     /// What a checkpoint must agree with: snapshot, features, windows and split.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -244,16 +276,12 @@ impl Experiment {
 
     fn schema(&self) -> Schema {
         let horizon = self.config.window.horizon;
-        let inputs = self.defs.iter().zip(&self.scalers).map(|(def, scaler)| Input {
-            feature: Some(def.op.clone()),
-            ..Input::real(&def.name, *scaler)
-        });
         Schema {
             format: FORMAT,
             name: self.config.name.clone(),
-            net: Net::Lstm(self.net.config().schema()),
+            net: self.served.clone(),
             precision: self.config.precision,
-            inputs: inputs.collect(),
+            inputs: self.inputs.clone(),
             bar_interval_ns: Some(self.panel.interval_ns),
             outputs: vec![Output::new(
                 "p_up",
@@ -265,23 +293,11 @@ impl Experiment {
                 horizon,
                 label: format!("close[t+{horizon}] > close[t]"),
             }),
-            arrival: Arrival::PreRolled,
+            arrival: self.config.net.arrival(),
             normalizers: Vec::new(),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }
-    }
-}
-
-fn net_config(config: &TrainConfig, n_features: usize) -> LstmNetConfig {
-    let net = &config.net;
-    LstmNetConfig {
-        n_features,
-        lookback: config.window.lookback,
-        n_hidden: net.n_hidden,
-        n_layers: net.n_layers,
-        head: net.head.iter().copied().chain([1]).collect(),
-        dropout: net.dropout,
     }
 }
 
@@ -290,7 +306,14 @@ struct Windows<'a> {
     batches: &'a Batches,
     index: &'a WindowIndex,
     part: &'a Part,
+    /// Codes of the tables' symbols, where the net reads them behind the features.
+    codes: Option<Vec<f32>>,
+    /// Whether one window in [`UNKNOWN_EVERY`] is shown as an unknown symbol's, so that this code is trained too.
+    hides: bool,
 }
+
+/// See [`Windows::hides`].
+const UNKNOWN_EVERY: usize = 20;
 
 impl BatchSource for Windows<'_> {
     fn len(&self) -> usize {
@@ -303,6 +326,19 @@ impl BatchSource for Windows<'_> {
 
     fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
         let positions: Vec<usize> = indices.iter().map(|i| self.part.samples[*i]).collect();
-        self.batches.fill(&positions, x, y);
+        let Some(codes) = &self.codes else {
+            self.batches.fill(&positions, x, y);
+            return;
+        };
+        let n = self.batches.n_features();
+        let mut rows = vec![0.0; x.len() / (n + 1) * n];
+        self.batches.fill(&positions, &mut rows, y);
+        for (at, (row, x)) in rows.chunks_exact(n).zip(x.chunks_exact_mut(n + 1)).enumerate() {
+            let window = at % indices.len();
+            let is_hidden = self.hides && indices[window] % UNKNOWN_EVERY == 0;
+            let series = self.index.samples[positions[window]].series as usize;
+            x[..n].copy_from_slice(row);
+            x[n] = if is_hidden { 0.0 } else { codes[series] };
+        }
     }
 }
