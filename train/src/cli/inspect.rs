@@ -4,6 +4,7 @@ use super::model_file::ModelArg;
 use super::{CommandResult, Context, Outcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use tickfuse_core::bundle::{Input, Net};
 use tickfuse_core::{Model, nets};
 
 /// Show a model file: network, inputs with scalers, outputs, provenance, hash. Opening it checks everything.
@@ -37,16 +38,50 @@ fn document(model: &Model, deviation: f32) -> anyhow::Result<Value> {
     }))
 }
 
+/// How a column is scaled, or what its categories are.
+fn scaling(input: &Input) -> String {
+    match (&input.categories, &input.scaler, &input.scaled_by) {
+        (Some(categories), _, _) => format!("{:?}, categories {}", input.role, categories.labels.join(", ")),
+        (_, Some(s), _) => format!("center {:.6}, scale {:.6}", s.center, s.scale),
+        (_, _, normalizer) => format!("normalizer {}", normalizer.as_deref().unwrap_or("none")),
+    }
+}
+
+/// Family and sizes in a line.
+fn sizes(net: &Net) -> String {
+    match net {
+        Net::Lstm(c) => format!("lstm, {} x {}, head {}", c.n_layers, c.n_hidden, c.head.len()),
+        Net::Tft(c) => format!(
+            "tft, hidden {}, {} heads, {} LSTM layers, {} static, {} encoder and {} decoder variables, {} steps ahead",
+            c.n_hidden,
+            c.n_heads,
+            c.n_layers,
+            c.static_variables.len(),
+            c.encoder_variables.len(),
+            c.decoder_variables.len(),
+            c.n_ahead
+        ),
+        Net::QuantileTft(c) => format!(
+            "quantile_tft, hidden {}, {} heads, {} layers",
+            c.n_hidden, c.n_heads, c.n_layers
+        ),
+        Net::Xtrend(c) => format!(
+            "xtrend, {:?} form, {:?} head, hidden {}, {} contexts of {} rows",
+            c.form, c.head, c.n_hidden, c.n_contexts, c.context_lookback
+        ),
+    }
+}
+
 fn text(model: &Model, deviation: f32) -> String {
     let schema = model.schema();
     let mut out = format!(
-        "{}: {} parameters, {:?} weights, window {} x {}\n{:?}\nhash {}\nlevel {}, golden windows met within {deviation:e} (tolerance {:e})\n",
+        "{}: {} parameters, {:?} weights, window {} x {}\n{}\nhash {}\nlevel {}, golden windows met within {deviation:e} (tolerance {:e})\n",
         schema.name,
         nets::n_parameters(schema),
         schema.precision,
-        schema.lookback(),
+        schema.n_rows(),
         schema.n_features(),
-        schema.net,
+        sizes(&schema.net),
         model.hash(),
         model.level().name(),
         schema.golden_tolerance,
@@ -60,12 +95,7 @@ fn text(model: &Model, deviation: f32) -> String {
             .feature
             .as_ref()
             .map_or("given by the caller".into(), |op| format!("{op:?}"));
-        let (center, scale) = input.scaler.map_or((f64::NAN, f64::NAN), |s| (s.center, s.scale));
-        let _ = writeln!(
-            out,
-            "  {:16} {feature}, center {center:.6}, scale {scale:.6}",
-            input.name
-        );
+        let _ = writeln!(out, "  {:16} {feature}, {}", input.name, scaling(input));
     }
     out.push_str("outputs:\n");
     for output in &schema.outputs {

@@ -335,7 +335,7 @@ impl BatchSource for Windows<'_> {
         self.batches.fill(&positions, &mut rows, y);
         for (at, (row, x)) in rows.chunks_exact(n).zip(x.chunks_exact_mut(n + 1)).enumerate() {
             let window = at % indices.len();
-            let is_hidden = self.hides && indices[window] % UNKNOWN_EVERY == 0;
+            let is_hidden = self.hides && indices[window].is_multiple_of(UNKNOWN_EVERY);
             let series = self.index.samples[positions[window]].series as usize;
             x[..n].copy_from_slice(row);
             x[n] = if is_hidden { 0.0 } else { codes[series] };

@@ -193,3 +193,69 @@ fn tft(config: &Tft, task: &Task<'_>, inputs: &[Input]) -> Result<(AnyNet, Net),
     let trained = TftNet::new(net.clone(), &names, config.dropout)?;
     Ok((AnyNet::tft(trained), Net::Tft(net)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::table::{FeatureTable, Panel};
+    use crate::nets::Net as _;
+    use tickfuse_core::features::FeatureOp;
+
+    fn task_of<'a>(defs: &'a [FeatureDef], scalers: &'a [Scaler], entities: &'a Entities) -> Task<'a> {
+        Task {
+            defs,
+            scalers,
+            entities,
+            lookback: 8,
+            n_columns: 1,
+        }
+    }
+
+    fn entities() -> Entities {
+        let table = |symbol: &str| FeatureTable {
+            symbol: symbol.into(),
+            n_features: 1,
+            ts_ns: Vec::new(),
+            close: Vec::new(),
+            rows: Vec::new(),
+            segments: Vec::new(),
+        };
+        Entities::of(&Panel {
+            names: vec!["close".into()],
+            interval_ns: 1,
+            max_step_ns: 1,
+            tables: vec![table("B"), table("A")],
+        })
+    }
+
+    #[test]
+    fn a_tft_reads_the_symbol_behind_the_features_and_reserves_a_code_for_strangers() {
+        let config: NetConfig = toml::from_str("family = \"tft\"\nn_hidden = 8\nn_heads = 2").unwrap();
+        let defs = [FeatureDef {
+            name: "close".into(),
+            op: FeatureOp::Close,
+        }];
+        let entities = entities();
+        let made = config
+            .build(&task_of(&defs, &[Scaler::IDENTITY], &entities))
+            .unwrap();
+        assert_eq!(
+            (made.net.n_features(), made.net.n_rows(), made.net.n_answers()),
+            (2, 8, 1)
+        );
+        let categories = made.inputs[1].categories.as_ref().unwrap();
+        assert_eq!(categories.labels, ["<unknown>", "A", "B"]);
+        let Net::Tft(net) = made.config else {
+            panic!("a tft");
+        };
+        assert_eq!(net.static_variables[0].n_categories, Some(3));
+        assert_eq!(net.encoder_variables[0].name, "close");
+    }
+
+    #[test]
+    fn a_key_of_another_family_is_an_error_that_names_it() {
+        let text = "family = \"tft\"\nn_hidden = 8\nn_heads = 2\nhead = [4]";
+        let error = toml::from_str::<NetConfig>(text).unwrap_err().to_string();
+        assert!(error.contains("head"), "{error}");
+    }
+}
