@@ -2,7 +2,7 @@
 
 use crate::bundle::{Missing, Net};
 use crate::columns::answer::{self, Group};
-use crate::columns::{IntakeWork, RawWindow};
+use crate::columns::{CenterScale, IntakeWork, RawWindow};
 use crate::error::RunError;
 use crate::flags::Flags;
 use crate::interpretation::Interpretation;
@@ -48,6 +48,8 @@ pub struct Session {
     work: Work,
     groups: Vec<Group>,
     missing: Vec<Missing>,
+    /// Centre and scale of every normalizer of an LSTM stack.
+    targets: Vec<CenterScale>,
     /// Output columns of one step before they go to the caller.
     row: Vec<f32>,
     max_batch: usize,
@@ -78,6 +80,10 @@ impl Session {
             },
             groups: answer::groups(schema),
             missing: schema.inputs.iter().map(|i| i.missing).collect(),
+            targets: match &model.net {
+                OpenNet::Lstm(_) => model.intake.fixed_targets(),
+                OpenNet::Rows(_) => Vec::new(),
+            },
             row: vec![0.0; schema.n_columns()],
             max_batch: max_batch.max(1),
             model: Arc::clone(model),
@@ -273,7 +279,7 @@ impl Session {
                 flags.insert(Flags::OVERFLOW);
             }
             answer::finish(model.kernels, groups, row);
-            answer::rescale(&model.intake, intake, groups, row);
+            answer::rescale(&model.intake.scalings, &intake.targets, groups, row);
             out.copy_from_slice(row);
         }
         Ok(flags)
@@ -302,6 +308,7 @@ impl Session {
             model,
             work: Work::Stack(work),
             groups,
+            targets,
             row,
             ..
         } = self
@@ -327,6 +334,7 @@ impl Session {
             row.copy_from_slice(&z[..n_out]);
             let is_finite = row.iter().all(|v| v.is_finite());
             answer::finish(kernels, groups, row);
+            answer::rescale(&model.intake.scalings, targets, groups, row);
             if !is_finite {
                 flags.insert(Flags::OVERFLOW);
             }

@@ -1,7 +1,6 @@
 //! Head values to outputs in their units, group by group.
 
-use super::intake::{Intake, IntakeWork};
-use super::normalize::{inverse, softplus};
+use super::normalize::{CenterScale, Scaling, inverse, softplus};
 use crate::bundle::{Output, OutputKind, Schema};
 use crate::kernels::Kernels;
 use alloc::vec::Vec;
@@ -61,16 +60,21 @@ fn cumulate(row: &mut [f32]) {
     }
 }
 
-/// Undoes the normalizers of the groups that have one.
-pub(crate) fn rescale(intake: &Intake, work: &IntakeWork, groups: &[Group], row: &mut [f32]) {
+/// Undoes the normalizers of the groups that have one; `targets` are the window's, one per scaling.
+pub(crate) fn rescale(scalings: &[Scaling], targets: &[CenterScale], groups: &[Group], row: &mut [f32]) {
     let mut rest = row;
     for group in groups {
         let (own, others) = rest.split_at_mut(group.n);
         rest = others;
         let Some(place) = group.normalizer else { continue };
-        let (transform, by) = (intake.scalings[place].transform, work.targets[place]);
-        for value in own {
+        let (transform, by) = (scalings[place].transform, targets[place]);
+        let n_values = if group.kind.is_gaussian() { 1 } else { group.n };
+        let (values, deviations) = own.split_at_mut(n_values);
+        for value in values {
             *value = inverse(transform, f64::from(*value) * by.scale + by.center) as f32;
+        }
+        for deviation in deviations {
+            *deviation = (f64::from(*deviation) * by.scale) as f32;
         }
     }
 }

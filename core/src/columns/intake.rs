@@ -141,6 +141,12 @@ impl Intake {
         }
     }
 
+    /// Centre and scale of normalizers that do not depend on the window.
+    pub(crate) fn fixed_targets(&self) -> Vec<CenterScale> {
+        let fixed = |scaling: &Scaling| scaling.of_window(&[], 0, |_, _| 0.0);
+        self.scalings.iter().map(fixed).collect()
+    }
+
     /// The rows of the last window.
     pub(crate) fn rows<'w>(&self, work: &'w IntakeWork) -> Rows<'w> {
         Rows {
