@@ -4,7 +4,7 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use tickfuse_core::{Level, Model, OpenOptions, Session};
+use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 
 struct Counting;
 
@@ -65,6 +65,35 @@ fn runs_batches_and_refusals_never_allocate() {
                 }
             });
             assert_eq!(allocations, 0, "{} on {}", schema.name, level.name());
+        }
+    }
+}
+
+#[test]
+fn sessions_that_read_rows_never_allocate() {
+    for net in common::families::small_nets() {
+        let schema = common::families::schema(net, 5);
+        let plain = common::families::tensors(&schema);
+        let windows = common::families::windows(&schema, 2).concat();
+        let n_out = schema.n_outputs();
+        let file = write_model(&schema, &plain, &windows, &vec![0.0; 2 * n_out]).unwrap();
+        for level in Level::available() {
+            let options = OpenOptions {
+                level: Some(level),
+                ..OpenOptions::default()
+            };
+            let mut session = Session::new(&Model::from_bytes(&file, options).unwrap(), 2);
+            let mut out = vec![0.0; 2 * n_out];
+            let mut bad = windows.clone();
+            *bad.last_mut().unwrap() = f32::NAN;
+            let allocations = count(|| {
+                for _ in 0..5 {
+                    session.run_batch(&windows, 2, &mut out).unwrap();
+                    session.run_batch(&bad, 2, &mut out).unwrap_err();
+                    session.run(&windows[1..], &mut out).unwrap_err();
+                }
+            });
+            assert_eq!(allocations, 0, "{:?} on {}", schema.net, level.name());
         }
     }
 }

@@ -3,4 +3,7 @@
 //! `fixtures/README.md` tells what the nets are and who answered for them.
 
 mod answers;
+#[path = "../common/mod.rs"]
+mod common;
 mod fixture;
+mod sizes;

@@ -3,21 +3,22 @@
 //! Contexts are encoded once, when the model is opened: their keys and mixed values stay, projected for the cross
 //! attention. Output columns: position first; mean and deviation, or quantiles, behind it.
 
+mod contexts;
 mod encoder;
 mod open;
 mod pack;
 mod separate;
 mod shared;
 
-use crate::bundle::{Bundle, CONTEXTS_PREFIX, Schema, View, XtrendConfig, n_blocks};
+use crate::bundle::{Bundle, View, XtrendConfig, n_blocks};
 use crate::error::OpenError;
 use crate::interpretation::Interpretation;
 use crate::kernels::{Kernels, Keys};
 use crate::layers::{Attention, Rows};
 use crate::simd::Lane;
-use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
+use contexts::FileContexts;
 use separate::Separate;
 use shared::Shared;
 
@@ -120,7 +121,7 @@ impl XtrendNet {
             form,
             contexts: Contexts::NONE,
         };
-        net.contexts = net.read_contexts(bundle, kernels)?;
+        net.contexts = net.encode(kernels, &FileContexts::read(bundle, config)?);
         Ok(net)
     }
 
@@ -143,22 +144,22 @@ impl XtrendNet {
         }
     }
 
-    /// Weights of the last run: variable selection of the target, and attention to the contexts.
+    /// Weights of the last run: the target's selection in front of the queries and, in the paper's form, in the decoder;
+    /// attention to the contexts.
     pub(crate) fn interpret(&self, work: &XtrendWork) -> Vec<Interpretation> {
         let (queries, heads) = match &self.form {
             Form::Shared(net) => (1, net.cross_attention.n_heads),
             Form::Separate(net) => (self.lookback, net.cross_attention.n_heads),
         };
         let shape = [queries, heads, self.n_contexts];
-        vec![
-            Interpretation::of_lanes(
-                "encoder_weights",
-                &work.weights[0],
-                self.lookback,
-                self.n_features,
-            ),
-            Interpretation::of_attention("attention", &work.attention, shape),
-        ]
+        let selected =
+            |name, i: usize| Interpretation::of_lanes(name, &work.weights[i], self.lookback, self.n_features);
+        let mut found = vec![selected("encoder_weights", 0)];
+        if let Form::Separate(_) = self.form {
+            found.push(selected("decoder_weights", 1));
+        }
+        found.push(Interpretation::of_attention("attention", &work.attention, shape));
+        found
     }
 
     /// One window to head values.
@@ -180,51 +181,8 @@ impl XtrendNet {
         }
     }
 
-    /// The file's contexts, scaled as windows are; the return column stays as it is.
-    fn read_contexts(&self, bundle: &Bundle, kernels: &Kernels) -> Result<Contexts, OpenError> {
-        let extra = usize::from(matches!(self.form, Form::Separate(_)));
-        let columns = self.n_features + extra;
-        let shape = [self.n_contexts, self.context_lookback, columns];
-        let raw = bundle.tensor::<f32>(&format!("{CONTEXTS_PREFIX}input"), &shape)?;
-        let codes = bundle.tensor::<f32>(&format!("{CONTEXTS_PREFIX}entity"), &[self.n_contexts])?;
-        let entities = self.entity_codes(&codes)?;
-        let scaled = scaled_rows(bundle.schema(), &raw, columns);
+    fn encode(&self, kernels: &Kernels, contexts: &FileContexts) -> Contexts {
         let mut work = self.work();
-        let per_context = self.context_lookback * stride(columns);
-        let jobs = scaled
-            .chunks_exact(per_context)
-            .zip(&entities)
-            .map(|(reals, entity)| {
-                let rows = Rows {
-                    reals,
-                    stride: stride(columns),
-                    codes: &[],
-                    n_codes: 0,
-                };
-                self.job(rows, self.context_lookback, *entity)
-            });
-        Ok(self.encode(kernels, jobs, &mut work))
-    }
-
-    fn entity_codes(&self, codes: &[f32]) -> Result<Vec<usize>, OpenError> {
-        let n_entities = self.entities.len() / self.lanes;
-        let code = |code: &f32| {
-            let at = *code as usize;
-            if at < n_entities && at as f32 == *code {
-                return Ok(at);
-            }
-            let text = format!("contexts.entity: expected codes below {n_entities}, found {code}");
-            Err(OpenError::Schema(text))
-        };
-        codes.iter().map(code).collect()
-    }
-
-    fn encode<'a>(
-        &self,
-        kernels: &Kernels,
-        jobs: impl Iterator<Item = Job<'a>>,
-        work: &mut XtrendWork,
-    ) -> Contexts {
         let n_steps = match &self.form {
             Form::Shared(_) => 1,
             Form::Separate(net) => net.n_steps(self.context_lookback),
@@ -232,11 +190,12 @@ impl XtrendNet {
         let size = n_steps * self.lanes;
         let mut states = [0, 1].map(|_| vec![Lane::ZERO; self.n_contexts * size]);
         let mut one = vec![Lane::ZERO; size];
-        for (c, job) in jobs.enumerate() {
+        for (c, (rows, entity)) in contexts.each().enumerate() {
+            let job = self.job(rows, self.context_lookback, entity);
             for (which, states) in states.iter_mut().enumerate() {
                 match &self.form {
-                    Form::Shared(net) => net.encode(kernels, job, work, &mut one),
-                    Form::Separate(net) => net.encode(kernels, job, which == 1, work, &mut one),
+                    Form::Shared(net) => net.encode(kernels, job, &mut work, &mut one),
+                    Form::Separate(net) => net.encode(kernels, job, which == 1, &mut work, &mut one),
                 }
                 for (step, state) in one.chunks_exact(self.lanes).enumerate() {
                     let at = (step * self.n_contexts + c) * self.lanes;
@@ -246,29 +205,8 @@ impl XtrendNet {
         }
         let [keys, values] = &states;
         match &self.form {
-            Form::Shared(net) => net.mix(kernels, values, work),
-            Form::Separate(net) => net.mix(kernels, keys, values, n_steps, work),
+            Form::Shared(net) => net.mix(kernels, values, &mut work),
+            Form::Separate(net) => net.mix(kernels, keys, values, n_steps, &mut work),
         }
     }
-}
-
-fn stride(columns: usize) -> usize {
-    columns.next_multiple_of(2)
-}
-
-fn scaled_rows(schema: &Schema, raw: &[f32], columns: usize) -> Vec<f32> {
-    let scalers: Vec<_> = schema.inputs.iter().filter_map(|i| i.scaler).collect();
-    let mut out = Vec::with_capacity(raw.len() / columns * stride(columns));
-    for row in raw.chunks_exact(columns) {
-        let scaled = row
-            .iter()
-            .enumerate()
-            .map(|(column, value)| match scalers.get(column) {
-                Some(scaler) => scaler.apply(f64::from(*value)),
-                None => *value,
-            });
-        out.extend(scaled);
-        out.resize(out.len() + stride(columns) - columns, 0.0);
-    }
-    out
 }

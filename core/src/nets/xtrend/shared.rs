@@ -113,8 +113,29 @@ impl Shared {
     }
 }
 
-/// `2 Phi(mean / sigma) - 1`.
+/// `2 Phi(mean / sigma) - 1`, NaN for NaN (`max` alone would hide one).
 fn gaussian_position(mean: f32, log_sigma: f32) -> f32 {
+    if log_sigma.is_nan() {
+        return f32::NAN;
+    }
     let sigma = libm::exp(f64::from(log_sigma)).max(SIGMA_FLOOR);
     libm::erf(f64::from(mean) / sigma * core::f64::consts::FRAC_1_SQRT_2) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_of_one_deviation_is_68_percent_and_deviations_have_a_floor() {
+        assert!((gaussian_position(1.0, 0.0) - 0.682_689_5).abs() < 1e-7);
+        assert_eq!(gaussian_position(-1.0, -40.0), -1.0);
+        assert!((gaussian_position(1e-6, f32::NEG_INFINITY) - 0.682_689_5).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_position_without_numbers_is_no_number() {
+        assert!(gaussian_position(f32::NAN, 0.0).is_nan());
+        assert!(gaussian_position(1.0, f32::NAN).is_nan());
+    }
 }
