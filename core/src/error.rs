@@ -375,6 +375,42 @@ pub enum RunError {
         /// Windows asked for.
         found: usize,
     },
+    /// The net attends to no contexts.
+    NoContexts,
+    /// No contexts, or more than the net takes.
+    ContextCount {
+        /// Most.
+        limit: usize,
+        /// Contexts found.
+        found: usize,
+    },
+    /// The rows of contexts have the wrong length.
+    ContextLength {
+        /// Values expected for as many contexts as there are entities.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// The entity of a context is no code.
+    ContextEntity {
+        /// Context.
+        context: usize,
+        /// Codes run from 0 to below this.
+        n_entities: usize,
+        /// Code found.
+        found: u32,
+    },
+    /// A value of a context is not finite once scaled.
+    ContextNonFinite {
+        /// Context.
+        context: usize,
+        /// Row in the context.
+        row: usize,
+        /// Column in the context.
+        column: usize,
+    },
+    /// The contexts were encoded by another model, or by this one opened another time.
+    ForeignContexts,
 }
 
 impl fmt::Display for RunError {
@@ -416,6 +452,28 @@ impl fmt::Display for RunError {
             }
             Self::Batch { limit, found } => {
                 write!(f, "batch: expected 1 to {limit} windows, found {found}")
+            }
+            Self::NoContexts => f.write_str("contexts: this model attends to none, only an X-Trend does"),
+            Self::ContextCount { limit, found } => {
+                write!(f, "contexts: expected 1 to {limit}, found {found}")
+            }
+            Self::ContextLength { expected, found } => {
+                write!(f, "contexts: expected {expected} values, found {found}")
+            }
+            Self::ContextEntity {
+                context,
+                n_entities,
+                found,
+            } => write!(
+                f,
+                "context {context}: expected an entity code below {n_entities}, found {found}"
+            ),
+            Self::ContextNonFinite { context, row, column } => write!(
+                f,
+                "context {context}, row {row}, column {column}: expected a value that is finite once scaled"
+            ),
+            Self::ForeignContexts => {
+                f.write_str("contexts: expected some that this opened model encoded, found another's")
             }
         }
     }

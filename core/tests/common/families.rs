@@ -3,10 +3,12 @@
 use super::noise;
 use tickfuse_core::bundle::{
     Arrival, Categories, ContextMode, FORMAT, Input, Net, Normalizer, NormalizerSource, Output, OutputKind,
-    Precision, QuantileTftConfig, Scaler, Schema, Transform, XtrendConfig, XtrendForm, XtrendHead,
+    Precision, QuantileTftConfig, Role, Scaler, Schema, TftConfig, TftRules, Transform, Variable,
+    XtrendConfig, XtrendForm, XtrendHead,
 };
 use tickfuse_core::nets;
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
+use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 
 /// The groups of the head's columns: the values as they are, but for an X-Trend.
 pub(crate) fn outputs(net: &Net) -> Vec<Output> {
@@ -33,38 +35,30 @@ pub(crate) fn outputs(net: &Net) -> Vec<Output> {
         .collect()
 }
 
-/// A schema of any family with `n_features` reals, every third scaled by a normalizer, and an entity where the family has one.
-pub(crate) fn schema(net: Net, n_features: usize) -> Schema {
-    let scaler = |i: usize| Scaler {
+/// A scaler of input `i`.
+fn scaler(i: usize) -> Scaler {
+    Scaler {
         center: i as f64 * 0.5,
         scale: 1.0 + i as f64,
         fitted_ns: None,
+    }
+}
+
+/// A static column of three categories.
+fn categorical(name: &str) -> Input {
+    let categories = Categories {
+        labels: ["a", "b", "c"].map(String::from).to_vec(),
+        unknown: None,
     };
-    let real = |i: usize| match i % 3 {
-        1 => Input {
-            scaler: None,
-            scaled_by: Some("n".into()),
-            ..Input::real(format!("x{i}"), Scaler::IDENTITY)
-        },
-        _ => Input::real(format!("x{i}"), scaler(i)),
-    };
-    let entity = || {
-        let labels = ["a", "b", "c"].map(String::from).to_vec();
-        Input::categorical(
-            "entity",
-            Categories {
-                labels,
-                unknown: None,
-            },
-        )
-    };
-    let entity = matches!(net, Net::Xtrend(_)).then(entity);
+    Input::categorical(name, categories)
+}
+
+fn schema_of(net: Net, inputs: Vec<Input>) -> Schema {
     Schema {
         format: FORMAT,
         name: "sizes".into(),
         precision: Precision::F32,
-        // The entity stands in front, so that columns and reals differ.
-        inputs: entity.into_iter().chain((0..n_features).map(real)).collect(),
+        inputs,
         bar_interval_ns: None,
         outputs: outputs(&net),
         net,
@@ -81,6 +75,106 @@ pub(crate) fn schema(net: Net, n_features: usize) -> Schema {
         golden_tolerance: 1e30,
         provenance: serde_json::Map::new(),
     }
+}
+
+/// A schema with `n_features` observed reals, every third scaled by a normalizer, and an entity where the family has one.
+pub(crate) fn schema(net: Net, n_features: usize) -> Schema {
+    let real = |i: usize| match i % 3 {
+        1 => Input {
+            scaler: None,
+            scaled_by: Some("n".into()),
+            ..Input::real(format!("x{i}"), Scaler::IDENTITY)
+        },
+        _ => Input::real(format!("x{i}"), scaler(i)),
+    };
+    // The entity stands in front, so that columns and reals differ.
+    let entity = matches!(net, Net::Xtrend(_)).then(|| categorical("entity"));
+    schema_of(net, entity.into_iter().chain((0..n_features).map(real)).collect())
+}
+
+/// Sizes of a random TFT.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TftSize {
+    pub(crate) lookback: usize,
+    pub(crate) n_ahead: usize,
+    pub(crate) n_hidden: usize,
+    pub(crate) n_heads: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) n_static: usize,
+    pub(crate) n_known: usize,
+    pub(crate) n_observed: usize,
+    pub(crate) rules: TftRules,
+}
+
+/// A small TFT with everything in it.
+pub(crate) const SMALL_TFT: TftSize = TftSize {
+    lookback: 5,
+    n_ahead: 3,
+    n_hidden: 6,
+    n_heads: 2,
+    n_layers: 1,
+    n_static: 2,
+    n_known: 2,
+    n_observed: 3,
+    rules: TftRules::PYTORCH_FORECASTING,
+};
+
+/// The input of role `role` and number `i`, and the variable that reads it: every other one is categorical, but for
+/// observed ones.
+fn variable(role: Role, i: usize) -> (Input, Variable) {
+    let name = format!("{role:?}{i}").to_lowercase();
+    let input = match (role, i % 2) {
+        (Role::Static | Role::Known, 0) => Input {
+            role,
+            ..categorical(&name)
+        },
+        _ => Input {
+            role,
+            ..Input::real(name.clone(), scaler(i))
+        },
+    };
+    let variable = Variable {
+        n_categories: input.categories.as_ref().map(Categories::n_codes),
+        columns: vec![name.clone()],
+        width: 1 + i * 2,
+        name,
+        padding: false,
+        table: None,
+    };
+    (input, variable)
+}
+
+/// A schema whose known columns are variables of encoder and decoder.
+pub(crate) fn tft_schema(size: TftSize) -> Schema {
+    let all = |role: Role, n: usize| (0..n).map(move |i| variable(role, i));
+    let (mut inputs, mut groups) = (Vec::new(), Vec::new());
+    for (role, n) in [
+        (Role::Static, size.n_static),
+        (Role::Known, size.n_known),
+        (Role::Observed, size.n_observed),
+    ] {
+        let (columns, variables): (Vec<Input>, Vec<Variable>) = all(role, n).unzip();
+        inputs.extend(columns);
+        groups.push(variables);
+    }
+    let decoder_variables = if size.n_ahead == 0 {
+        Vec::new()
+    } else {
+        groups[1].clone()
+    };
+    let net = Net::Tft(TftConfig {
+        lookback: size.lookback,
+        n_ahead: size.n_ahead,
+        n_hidden: size.n_hidden,
+        n_heads: size.n_heads,
+        n_layers: size.n_layers,
+        static_variables: groups[0].clone(),
+        encoder_variables: groups[1..].concat(),
+        decoder_variables,
+        rules: size.rules,
+        n_outputs: 3,
+    });
+    schema_of(net, inputs)
 }
 
 /// Random weights; contexts of all entities.
@@ -155,8 +249,29 @@ pub(crate) fn quantile_tft() -> QuantileTftConfig {
     }
 }
 
-/// A small net of every family and form but the TFT's.
-pub(crate) fn small_nets() -> impl Iterator<Item = Net> {
-    let quantile_tft = core::iter::once(Net::QuantileTft(quantile_tft()));
-    quantile_tft.chain(xtrends().map(Net::Xtrend))
+/// A schema of every family whose rows go through the intake, in every form with every head.
+pub(crate) fn small_schemas() -> impl Iterator<Item = Schema> {
+    let others = core::iter::once(Net::QuantileTft(quantile_tft())).chain(xtrends().map(Net::Xtrend));
+    let decoderless = TftSize {
+        n_ahead: 0,
+        rules: TftRules::GOOGLE,
+        ..SMALL_TFT
+    };
+    let tfts = [SMALL_TFT, decoderless].map(tft_schema);
+    tfts.into_iter().chain(others.map(|net| schema(net, 5)))
+}
+
+/// A model file whose golden window is answered by whatever comes.
+pub(crate) fn file(schema: &Schema, plain: &PlainTensors) -> Vec<u8> {
+    let zeros = vec![0.0; schema.n_outputs()];
+    write_model(schema, plain, &windows(schema, 1)[0], &zeros).expect("the model is written")
+}
+
+/// A session at a level.
+pub(crate) fn session(file: &[u8], level: Level) -> Session {
+    let options = OpenOptions {
+        level: Some(level),
+        ..OpenOptions::default()
+    };
+    Session::new(&Model::from_bytes(file, options).expect("the model opens"), 2)
 }

@@ -109,7 +109,7 @@ fn weights_and_attention_are_those_of_own_programs() {
         let file = file(&fixture, Precision::F32);
         let mut session = session(&file, Level::detect());
         for (i, window) in fixture.windows().iter().enumerate() {
-            let mut out = vec![0.0; window.expected.len()];
+            let mut out = vec![0.0; session.model().schema().n_outputs()];
             session.run(&window.rows, &mut out).expect("the window is sound");
             let found = session.interpret();
             assert!(found.len() >= 2, "{name}: selections and attention");

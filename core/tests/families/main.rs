@@ -5,5 +5,6 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod contexts;
 mod fixture;
 mod sizes;

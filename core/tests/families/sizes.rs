@@ -1,32 +1,34 @@
 //! Nets of odd sizes with random weights against the oracle: one row, one input, one context, widths that fill no lane.
 
-use crate::common::families::{quantile_tft, schema, tensors, windows, xtrends};
-use tickfuse_core::bundle::{ContextMode, Net, QuantileTftConfig, XtrendConfig, XtrendForm};
+use crate::common::families::{
+    SMALL_TFT, TftSize, file, quantile_tft, schema, session, tensors, tft_schema, windows, xtrends,
+};
+use tickfuse_core::Level;
+use tickfuse_core::bundle::{
+    ContextMode, Net, QuantileTftConfig, Schema, TftRules, XtrendConfig, XtrendForm,
+};
 use tickfuse_core::plain::Oracle;
-use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 
 /// As for the goldens.
 const F32: f64 = 2e-5;
 
-/// Every level answers as the oracle does.
-fn check(what: &str, net: Net, n_features: usize) {
-    let schema = schema(net, n_features);
+/// Every level answers windows of `n_encoder` and `n_decoder` rows as the oracle does.
+fn check_lengths(what: &str, schema: &Schema, n_encoder: usize, n_decoder: usize) {
     schema.validate().expect(what);
-    let plain = tensors(&schema);
-    let windows = windows(&schema, 3);
-    let oracle = Oracle::new(&schema, &plain);
-    let zeros = vec![0.0; schema.n_outputs()];
-    let file = write_model(&schema, &plain, &windows[0], &zeros).expect(what);
+    let plain = tensors(schema);
+    let oracle = Oracle::new(schema, &plain);
+    let file = file(schema, &plain);
+    let n_values = (n_encoder + n_decoder) * schema.n_features();
     for level in Level::available() {
-        let options = OpenOptions {
-            level: Some(level),
-            ..OpenOptions::default()
-        };
-        let mut session = Session::new(&Model::from_bytes(&file, options).expect(what), 1);
-        for window in &windows {
-            let expected = oracle.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
-            let mut out = zeros.clone();
-            session.run(window, &mut out).expect(what);
+        let mut session = session(&file, level);
+        for window in windows(schema, 3) {
+            let window = &window[..n_values];
+            let wide: Vec<f64> = window.iter().map(|v| f64::from(*v)).collect();
+            let expected = oracle.run_lengths(&wide, n_encoder, n_decoder);
+            let mut out = vec![0.0; expected.len()];
+            session
+                .run_lengths(window, n_encoder, n_decoder, &mut out)
+                .expect(what);
             let range = expected.iter().fold(1.0_f64, |top, v| top.max(v.abs()));
             for (found, expected) in out.iter().zip(&expected) {
                 let apart = (f64::from(*found) - expected).abs() / range;
@@ -40,9 +42,17 @@ fn check(what: &str, net: Net, n_features: usize) {
     }
 }
 
+fn check(what: &str, schema: &Schema) {
+    check_lengths(what, schema, schema.lookback(), schema.net.n_ahead());
+}
+
+fn check_tft(size: TftSize) {
+    check(&format!("{size:?}"), &tft_schema(size));
+}
+
 fn check_xtrend(config: XtrendConfig, n_features: usize) {
     let what = format!("{config:?}, {n_features} features");
-    check(&what, Net::Xtrend(config), n_features);
+    check(&what, &schema(Net::Xtrend(config), n_features));
 }
 
 #[test]
@@ -141,6 +151,88 @@ fn quantile_tfts_of_odd_sizes_answer_as_the_oracle() {
             ..quantile_tft()
         };
         let what = format!("{config:?}, {n_features} features");
-        check(&what, Net::QuantileTft(config), n_features);
+        check(&what, &schema(Net::QuantileTft(config), n_features));
+    }
+}
+
+/// Both published forms, each with shared networks of variables or not.
+fn tft_rules() -> impl Iterator<Item = TftRules> {
+    let forms = [TftRules::PYTORCH_FORECASTING, TftRules::GOOGLE];
+    let shared = |rules| {
+        [false, true].map(|share_variable_networks| TftRules {
+            share_variable_networks,
+            ..rules
+        })
+    };
+    forms.into_iter().flat_map(shared)
+}
+
+#[test]
+fn tfts_of_one_row_and_one_variable_answer_as_the_oracle() {
+    for rules in tft_rules() {
+        for (n_ahead, n_known, n_observed) in [(0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0)] {
+            check_tft(TftSize {
+                lookback: 1,
+                n_ahead,
+                n_heads: 1,
+                n_static: 0,
+                n_known,
+                n_observed,
+                rules,
+                ..SMALL_TFT
+            });
+        }
+    }
+}
+
+#[test]
+fn tfts_with_none_one_or_many_statics_answer_as_the_oracle() {
+    for rules in tft_rules() {
+        for n_static in [0, 1, 2, 17] {
+            check_tft(TftSize {
+                n_static,
+                rules,
+                ..SMALL_TFT
+            });
+        }
+    }
+}
+
+#[test]
+fn tfts_of_odd_widths_answer_as_the_oracle() {
+    for rules in tft_rules() {
+        for (n_hidden, n_heads, n_layers, n_known, n_observed) in [
+            (5, 1, 1, 1, 1),
+            (17, 1, 2, 3, 14),
+            (33, 2, 4, 17, 1),
+            (40, 3, 1, 0, 16),
+        ] {
+            check_tft(TftSize {
+                lookback: 19,
+                n_ahead: 17,
+                n_hidden,
+                n_heads,
+                n_layers,
+                n_known,
+                n_observed,
+                rules,
+                ..SMALL_TFT
+            });
+        }
+    }
+}
+
+#[test]
+fn tfts_answer_shorter_windows_as_the_oracle() {
+    let size = TftSize {
+        lookback: 17,
+        n_ahead: 5,
+        n_hidden: 18,
+        ..SMALL_TFT
+    };
+    let schema = tft_schema(size);
+    for (n_encoder, n_decoder) in [(0, 1), (0, 5), (1, 1), (1, 5), (16, 2), (17, 1)] {
+        let what = format!("{size:?}: {n_encoder} and {n_decoder} rows");
+        check_lengths(&what, &schema, n_encoder, n_decoder);
     }
 }
