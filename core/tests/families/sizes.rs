@@ -3,43 +3,76 @@
 use crate::common::families::{
     SMALL_TFT, TftSize, file, quantile_tft, schema, session, tensors, tft_schema, windows, xtrends,
 };
-use tickfuse_core::Level;
 use tickfuse_core::bundle::{
-    ContextMode, Net, QuantileTftConfig, Schema, TftRules, XtrendConfig, XtrendForm,
+    ContextMode, Net, Precision, QuantileTftConfig, Schema, TftRules, XtrendConfig, XtrendForm,
 };
-use tickfuse_core::plain::Oracle;
+use tickfuse_core::plain::{Oracle, PlainTensors};
+use tickfuse_core::{Level, Session};
 
-/// As for the goldens.
+/// Share of the answers' range by which f32 and bf16 may be off, as for the goldens.
 const F32: f64 = 2e-5;
+const BF16: f64 = 3e-2;
 
-/// Every level answers windows of `n_encoder` and `n_decoder` rows as the oracle does.
+/// Every level answers windows of `n_encoder` and `n_decoder` rows as the oracle does, in both precisions.
 fn check_lengths(what: &str, schema: &Schema, n_encoder: usize, n_decoder: usize) {
     schema.validate().expect(what);
     let plain = tensors(schema);
-    let oracle = Oracle::new(schema, &plain);
-    let file = file(schema, &plain);
-    let n_values = (n_encoder + n_decoder) * schema.n_features();
-    for level in Level::available() {
-        let mut session = session(&file, level);
-        for window in windows(schema, 3) {
-            let window = &window[..n_values];
-            let wide: Vec<f64> = window.iter().map(|v| f64::from(*v)).collect();
-            let expected = oracle.run_lengths(&wide, n_encoder, n_decoder);
-            let mut out = vec![0.0; expected.len()];
-            session
-                .run_lengths(window, n_encoder, n_decoder, &mut out)
-                .expect(what);
-            let range = expected.iter().fold(1.0_f64, |top, v| top.max(v.abs()));
-            for (found, expected) in out.iter().zip(&expected) {
-                let apart = (f64::from(*found) - expected).abs() / range;
-                assert!(
-                    apart <= F32,
-                    "{what} {}: expected {expected}, found {found}",
-                    level.name()
-                );
-            }
+    let expected = answers(schema, &plain, n_encoder, n_decoder);
+    for (precision, bound) in [(Precision::F32, F32), (Precision::Bf16, BF16)] {
+        let schema = Schema {
+            precision,
+            ..schema.clone()
+        };
+        let file = file(&schema, &plain);
+        for level in Level::available() {
+            let mut session = session(&file, level);
+            let found = answers_of(&mut session, n_encoder, n_decoder);
+            let worst = worst(&found, &expected);
+            assert!(
+                worst <= bound,
+                "{what} {precision:?} {}: expected up to {bound:e} of the range, found {worst:e}",
+                level.name()
+            );
         }
     }
+}
+
+/// The oracle's answers of three windows.
+fn answers(schema: &Schema, plain: &PlainTensors, n_encoder: usize, n_decoder: usize) -> Vec<Vec<f64>> {
+    let oracle = Oracle::new(schema, plain);
+    let n_values = (n_encoder + n_decoder) * schema.n_features();
+    let run = |window: Vec<f32>| {
+        let wide: Vec<f64> = window[..n_values].iter().map(|v| f64::from(*v)).collect();
+        oracle.run_lengths(&wide, n_encoder, n_decoder)
+    };
+    windows(schema, 3).into_iter().map(run).collect()
+}
+
+/// A session's answers of the same.
+fn answers_of(session: &mut Session, n_encoder: usize, n_decoder: usize) -> Vec<Vec<f32>> {
+    let schema = session.model().schema().clone();
+    let n_values = (n_encoder + n_decoder) * schema.n_features();
+    let mut run = |window: Vec<f32>| {
+        let mut out = vec![0.0; n_decoder.max(1) * schema.n_columns()];
+        let run = session.run_lengths(&window[..n_values], n_encoder, n_decoder, &mut out);
+        run.expect("the window is sound");
+        out
+    };
+    windows(&schema, 3).into_iter().map(&mut run).collect()
+}
+
+/// Largest deviation as a share of the range of its window's answers.
+fn worst(found: &[Vec<f32>], expected: &[Vec<f64>]) -> f64 {
+    let of_window = |(found, expected): (&Vec<f32>, &Vec<f64>)| {
+        assert_eq!(found.len(), expected.len(), "values of a window");
+        let range = expected.iter().fold(1.0_f64, |top, v| top.max(v.abs()));
+        let apart = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
+        apart.fold(
+            0.0_f64,
+            |worst, v| if v.is_nan() { f64::INFINITY } else { worst.max(v) },
+        ) / range
+    };
+    found.iter().zip(expected).map(of_window).fold(0.0, f64::max)
 }
 
 fn check(what: &str, schema: &Schema) {
