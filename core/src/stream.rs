@@ -11,7 +11,7 @@ use crate::error::{RunError, StreamError};
 use crate::features::{Bar, FeatureSet, Ready};
 use crate::flags::Flags;
 use crate::model::Model;
-use crate::nets::{LstmBank, OpenNet, RowsNet, RowsWork};
+use crate::nets::{Contexts, LstmBank, OpenNet, RowsNet, RowsWork};
 use crate::session::{Sample, Session, expect_input, expect_output, impute, refused};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -207,6 +207,26 @@ impl Stream {
     pub fn set_max_missing_bars(&mut self, max_missing_bars: u32) {
         if let Some(bars) = &mut self.bars {
             bars.max_missing_bars = max_missing_bars;
+        }
+    }
+
+    /// Attends to these contexts from the next answer on. Copies nothing; frees the ones before where nobody else holds them.
+    ///
+    /// # Errors
+    /// [`RunError::NoContexts`], [`RunError::ForeignContexts`].
+    pub fn set_contexts(&mut self, contexts: &Contexts) -> Result<(), RunError> {
+        let net = self.model.net.with_contexts()?;
+        match &mut self.way {
+            Way::Window { session, .. } => session.set_contexts(contexts),
+            Way::Rolled(rolled) => match &mut rolled.work {
+                RowsWork::Xtrend(work) => {
+                    net.set_contexts(work, contexts)?;
+                    rolled.n_run = 0;
+                    Ok(())
+                }
+                _ => Err(RunError::NoContexts),
+            },
+            Way::Bank { .. } => Err(RunError::NoContexts),
         }
     }
 

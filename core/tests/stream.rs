@@ -208,11 +208,13 @@ fn families() -> Vec<Schema> {
         of_encoder,
         families::schema(quantile, 3),
     ];
-    all.extend(
-        families::xtrends()
-            .into_iter()
-            .map(|net| families::schema(Net::Xtrend(net), 3)),
-    );
+    for arrival in [Arrival::PreRolled, Arrival::WholeWindow] {
+        let of_net = |net| Schema {
+            arrival,
+            ..families::schema(Net::Xtrend(net), 3)
+        };
+        all.extend(families::xtrends().map(of_net));
+    }
     all
 }
 
@@ -359,4 +361,35 @@ fn a_model_of_rows_takes_no_bars() {
             found: 4
         })
     ));
+}
+
+#[test]
+fn contexts_of_the_caller_count_from_the_next_answer_on() {
+    let net = families::xtrends().next().unwrap();
+    let schema = Schema {
+        arrival: Arrival::PreRolled,
+        ..families::schema(Net::Xtrend(net.clone()), 3)
+    };
+    let bytes = families::file(&schema, &families::tensors(&schema));
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let [n, rows, columns] = model.context_shape().unwrap();
+    let raw: Vec<f32> = (0..n * rows * columns).map(|i| noise(3, i)).collect();
+    let contexts = model.encode_contexts(&raw, &vec![1; n]).unwrap();
+    let (mut stream, mut session) = (Stream::new(&model).unwrap(), Session::new(&model, 1));
+    let window: Vec<f32> = (0..net.lookback)
+        .flat_map(|step| raw_row(&schema, step, true))
+        .collect();
+    let (mut before, mut after, mut expected) = ([0.0; 3], [0.0; 3], [0.0; 3]);
+    let (past, newest) = window.split_at(window.len() - schema.n_features());
+    for row in past.chunks_exact(schema.n_features()) {
+        let _ = stream.push(row, &mut before[..schema.n_outputs()]).unwrap();
+    }
+    stream.prepare();
+    let _ = stream.peek(newest, &mut before[..schema.n_outputs()]).unwrap();
+    stream.set_contexts(&contexts).unwrap();
+    session.set_contexts(&contexts).unwrap();
+    let _ = stream.push(newest, &mut after[..schema.n_outputs()]).unwrap();
+    let _ = session.run(&window, &mut expected[..schema.n_outputs()]).unwrap();
+    assert_eq!(after, expected);
+    assert_ne!(after, before);
 }

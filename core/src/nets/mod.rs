@@ -166,7 +166,8 @@ impl RowsNet {
     pub(crate) fn pre_rolls(&self) -> bool {
         match self {
             Self::Tft(net) => net.pre_rolls(),
-            Self::QuantileTft(_) | Self::Xtrend(_) => false,
+            Self::QuantileTft(_) => false,
+            Self::Xtrend(_) => true,
         }
     }
 
@@ -178,8 +179,10 @@ impl RowsNet {
         rows: Rows<'_>,
         part: Range<usize>,
     ) {
-        if let (Self::Tft(net), RowsWork::Tft(work)) = (self, work) {
-            net.pre_roll(kernels, work, rows, part);
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.pre_roll(kernels, work, rows, part),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.pre_roll(kernels, work, rows, part),
+            _ => {}
         }
     }
 
@@ -187,6 +190,7 @@ impl RowsNet {
     pub(crate) fn finish<'w>(&self, kernels: &Kernels, work: &'w mut RowsWork, rows: Rows<'_>) -> &'w [Lane] {
         match (self, work) {
             (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, rows),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.finish(kernels, work, rows),
             _ => &[],
         }
     }

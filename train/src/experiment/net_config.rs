@@ -204,8 +204,8 @@ impl NetConfig {
     #[must_use]
     pub const fn arrival(&self) -> Arrival {
         match self {
-            Self::Lstm(_) | Self::Tft(Tft { n_ahead: 0, .. }) => Arrival::PreRolled,
-            Self::Tft(_) | Self::QuantileTft(_) | Self::Xtrend(_) => Arrival::WholeWindow,
+            Self::Lstm(_) | Self::Xtrend(_) | Self::Tft(Tft { n_ahead: 0, .. }) => Arrival::PreRolled,
+            Self::Tft(_) | Self::QuantileTft(_) => Arrival::WholeWindow,
         }
     }
 

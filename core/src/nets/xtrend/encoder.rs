@@ -52,26 +52,17 @@ pub(super) struct EntityLstm {
 }
 
 impl EntityLstm {
-    /// Lanes of scratch for `n` rows.
-    pub(super) fn n_scratch(&self, n: usize) -> usize {
-        self.stack.n_state() + self.stack.n_scratch(n)
+    /// Lanes of a state.
+    pub(super) fn n_state(&self) -> usize {
+        self.stack.n_state()
     }
 
-    /// Rows `x [n, lanes]` to `out [n, lanes]`.
-    pub(super) fn forward(
-        &self,
-        kernels: &Kernels,
-        x: &[Lane],
-        entity: usize,
-        mut scratch: &mut [Lane],
-        out: &mut [Lane],
-    ) {
-        let state = take(&mut scratch, self.stack.n_state());
+    /// The state before the first row.
+    pub(super) fn start(&self, entity: usize, state: &mut [Lane]) {
         match &self.states {
             Some(states) => state.copy_from_slice(&states[entity * state.len()..][..state.len()]),
             None => state.fill(Lane::ZERO),
         }
-        self.stack.forward(kernels, x, state, scratch, out);
     }
 }
 
@@ -87,25 +78,21 @@ impl TemporalBlock {
     /// Lanes of scratch for `n` rows.
     pub(super) fn n_scratch(&self, n: usize) -> usize {
         let ffn = n * self.norm2.n_lanes() + self.ffn.n_scratch(n);
-        self.lstm.n_scratch(n).max(ffn)
+        self.lstm.stack.n_scratch(n).max(ffn)
     }
 
-    /// Rows `x [n, lanes]` to `out [n, lanes]`, of which the rows from `first` on are finished.
-    pub(super) fn forward(
+    /// Outputs of the LSTM for rows `x` become those of the block.
+    pub(super) fn finish(
         &self,
         kernels: &Kernels,
         x: &[Lane],
-        (entity, row): (usize, &[Lane]),
-        first: usize,
+        entity_row: &[Lane],
         mut scratch: &mut [Lane],
         out: &mut [Lane],
     ) {
-        self.lstm.forward(kernels, x, entity, scratch, out);
-        let from = first * self.norm1.n_lanes();
-        let (x, out) = (&x[from..], &mut out[from..]);
         kernels.add_norm_rows(self.norm1.weights(), x, out);
         let y = take(&mut scratch, out.len());
-        self.ffn.forward(kernels, out, row, scratch, y);
+        self.ffn.forward(kernels, out, entity_row, scratch, y);
         kernels.add_norm_rows(self.norm2.weights(), y, out);
     }
 }

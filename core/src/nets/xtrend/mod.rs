@@ -22,6 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use contexts::{Encoded, Scaled, Shape};
+use core::ops::Range;
 use separate::Separate;
 use shared::Shared;
 
@@ -66,6 +67,10 @@ struct Buffers {
     scratch: Vec<Lane>,
     weights: [Vec<Lane>; 2],
     attention: Vec<f32>,
+    /// LSTM states of encoder and decoder.
+    states: [Vec<Lane>; 2],
+    /// The same before the last row, where the rows before it were run ahead.
+    rolled: [Vec<Lane>; 2],
     /// Contexts that the last window attended to.
     n_attended: usize,
 }
@@ -160,8 +165,18 @@ impl XtrendNet {
             scratch: vec![Lane::ZERO; scratch],
             weights: [weights(), weights()],
             attention: vec![0.0; rows * heads * n_contexts],
+            states: self.states(),
+            rolled: self.states(),
             n_attended: 0,
         }
+    }
+
+    fn states(&self) -> [Vec<Lane>; 2] {
+        let sizes = match &self.form {
+            Form::Shared(net) => [net.lstm.n_state(), 0],
+            Form::Separate(net) => [net.query.block.lstm.n_state(), net.decoder.lstm.n_state()],
+        };
+        sizes.map(|n| vec![Lane::ZERO; n])
     }
 
     /// Weights of the last run: the target's selection in front of the queries and, in the paper's form, in the decoder;
@@ -185,12 +200,65 @@ impl XtrendNet {
 
     /// One window to head values.
     pub(crate) fn run<'w>(&self, kernels: &Kernels, work: &'w mut XtrendWork, rows: Rows<'_>) -> &'w [Lane] {
+        self.advance(kernels, work, rows, 0..self.lookback);
+        self.answer(kernels, work, rows)
+    }
+
+    /// Runs some rows before the last one of a window; from row 0 on, in order.
+    pub(crate) fn pre_roll(
+        &self,
+        kernels: &Kernels,
+        work: &mut XtrendWork,
+        rows: Rows<'_>,
+        part: Range<usize>,
+    ) {
+        let is_last = part.end + 1 == self.lookback;
+        self.advance(kernels, work, rows, part);
+        if is_last {
+            let Buffers { states, rolled, .. } = &mut work.buffers;
+            copy(states, rolled);
+        }
+    }
+
+    /// The last row of a window whose other rows were run; may be repeated with another row.
+    pub(crate) fn finish<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut XtrendWork,
+        rows: Rows<'_>,
+    ) -> &'w [Lane] {
+        let Buffers { states, rolled, .. } = &mut work.buffers;
+        copy(rolled, states);
+        self.advance(kernels, work, rows, self.lookback - 1..self.lookback);
+        self.answer(kernels, work, rows)
+    }
+
+    fn advance(&self, kernels: &Kernels, work: &mut XtrendWork, rows: Rows<'_>, part: Range<usize>) {
+        let XtrendWork { contexts, buffers } = work;
+        let job = self.job(rows, self.lookback, rows.codes[0] as usize);
+        match &self.form {
+            Form::Shared(net) => {
+                if part.start == 0 {
+                    net.lstm.start(job.entity, &mut buffers.states[0]);
+                }
+                net.advance(kernels, job, part, buffers);
+            }
+            Form::Separate(net) => {
+                if part.start == 0 {
+                    net.start(job.entity, buffers);
+                }
+                net.advance(kernels, job, &contexts.encoded, part, buffers);
+            }
+        }
+    }
+
+    fn answer<'w>(&self, kernels: &Kernels, work: &'w mut XtrendWork, rows: Rows<'_>) -> &'w [Lane] {
         let XtrendWork { contexts, buffers } = work;
         let encoded = &contexts.encoded;
         let job = self.job(rows, self.lookback, rows.codes[0] as usize);
         match &self.form {
-            Form::Shared(net) => net.run(kernels, job, encoded, buffers),
-            Form::Separate(net) => net.run(kernels, job, encoded, buffers),
+            Form::Shared(net) => net.answer(kernels, job, encoded, buffers),
+            Form::Separate(net) => net.answer(kernels, job, buffers),
         }
         buffers.n_attended = encoded.n;
         &buffers.head
@@ -233,4 +301,10 @@ impl XtrendNet {
             Form::Separate(net) => net.mix(kernels, keys, values, n_steps, &mut work),
         }
     }
+}
+
+fn copy(from: &[Vec<Lane>; 2], to: &mut [Vec<Lane>; 2]) {
+    from.iter()
+        .zip(to)
+        .for_each(|(from, to)| to.copy_from_slice(from));
 }

@@ -8,6 +8,7 @@ use crate::kernels::Kernels;
 use crate::layers::{Attention, Linear, Norm, Selection, take};
 use crate::simd::{LANES, Lane};
 use alloc::vec;
+use core::ops::Range;
 
 /// Smallest deviation of the Gaussian head.
 const SIGMA_FLOOR: f64 = 1e-6;
@@ -50,18 +51,25 @@ impl Encoder {
         self.selection.n_scratch().max(self.block.n_scratch(rows))
     }
 
-    /// All rows into `work.rows[1]`; `first` as for [`TemporalBlock::forward`].
-    fn forward(&self, kernels: &Kernels, job: Job<'_>, first: usize, work: &mut Buffers) {
-        let n = job.n_rows * self.selection.lanes;
-        let weights = &mut work.weights[0][..job.n_rows * self.selection.weight_lanes()];
+    /// Some rows into `work.rows[1]`, of which those from `first` on are finished.
+    fn advance(&self, kernels: &Kernels, job: Job<'_>, part: Range<usize>, first: usize, work: &mut Buffers) {
+        let (lanes, width) = (self.selection.lanes, self.selection.weight_lanes());
+        let weights = &mut work.weights[0][part.start * width..part.end * width];
         let [selected, out, ..] = &mut work.rows;
+        let [selected, out] = [selected, out].map(|x| &mut x[part.start * lanes..part.end * lanes]);
         let context = self.selection.has_context().then_some(job.entity_row);
-        let selected = &mut selected[..n];
+        let rows = job.rows.from(part.start);
         self.selection
-            .forward(kernels, job.rows, context, &mut work.scratch, weights, selected);
-        let entity = (job.entity, job.entity_row);
+            .forward(kernels, rows, context, &mut work.scratch, weights, selected);
+        let state = &mut work.states[0];
         self.block
-            .forward(kernels, selected, entity, first, &mut work.scratch, &mut out[..n]);
+            .lstm
+            .stack
+            .forward(kernels, selected, state, &mut work.scratch, out);
+        let from = first.saturating_sub(part.start) * lanes;
+        let (x, out) = (&selected[from..], &mut out[from..]);
+        self.block
+            .finish(kernels, x, job.entity_row, &mut work.scratch, out);
     }
 }
 
@@ -107,7 +115,8 @@ impl Separate {
     ) {
         let first = job.n_rows - out.len() / self.selection.lanes;
         let encoder = if value { &self.value } else { &self.key };
-        encoder.forward(kernels, job, first, work);
+        encoder.block.lstm.start(job.entity, &mut work.states[0]);
+        encoder.advance(kernels, job, 0..job.n_rows, first, work);
         let n = job.n_rows * self.selection.lanes;
         out.copy_from_slice(&work.rows[1][n - out.len()..n]);
     }
@@ -143,23 +152,41 @@ impl Separate {
         Encoded::new(kernels, &self.cross_attention, keys, &mixed, n_steps)
     }
 
-    /// The answer of one window.
-    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
-        let (lanes, rows) = (self.selection.lanes, job.n_rows);
-        let n = rows * lanes;
-        self.query.forward(kernels, job, 0, work);
-        self.attend(kernels, contexts, rows, work);
+    /// The states before the first row.
+    pub(super) fn start(&self, entity: usize, work: &mut Buffers) {
+        let [query, decoder] = &mut work.states;
+        self.query.block.lstm.start(entity, query);
+        self.decoder.lstm.start(entity, decoder);
+    }
+
+    /// Some rows up to the decoder's LSTM.
+    pub(super) fn advance(
+        &self,
+        kernels: &Kernels,
+        job: Job<'_>,
+        contexts: &Encoded,
+        part: Range<usize>,
+        work: &mut Buffers,
+    ) {
+        if part.is_empty() {
+            return;
+        }
+        self.query.advance(kernels, job, part.clone(), 0, work);
+        self.attend(kernels, contexts, part.clone(), work);
+        let (lanes, width) = (self.selection.lanes, self.selection.weight_lanes());
         let context = self.selection.has_context().then_some(job.entity_row);
-        let [selected, queries, attended, ..] = &mut work.rows;
-        let weights = &mut work.weights[1][..rows * self.selection.weight_lanes()];
-        let selected = &mut selected[..n];
+        let (range, n) = (part.start * lanes..part.end * lanes, part.len() * lanes);
+        let [selected, states, attended] = &mut work.rows;
+        let weights = &mut work.weights[1][part.start * width..part.end * width];
+        let (selected, states) = (&mut selected[range.clone()], &mut states[range.clone()]);
+        let rows = job.rows.from(part.start);
         self.selection
-            .forward(kernels, job.rows, context, &mut work.scratch, weights, selected);
+            .forward(kernels, rows, context, &mut work.scratch, weights, selected);
         let mut scratch = &mut work.scratch[..];
         let both = take(&mut scratch, 2 * n);
         let pairs = selected
             .chunks_exact(lanes)
-            .zip(attended[..n].chunks_exact(lanes));
+            .zip(attended[range].chunks_exact(lanes));
         for (both, (x, o)) in both.chunks_exact_mut(2 * lanes).zip(pairs) {
             both[..lanes].copy_from_slice(x);
             both[lanes..].copy_from_slice(o);
@@ -167,31 +194,40 @@ impl Separate {
         let fused = selected;
         self.fuse.forward(kernels, both, job.entity_row, scratch, fused);
         self.fuse_norm.forward(kernels, fused);
-        let entity = (job.entity, job.entity_row);
-        let states = &mut queries[..n];
+        let state = &mut work.states[1];
         self.decoder
-            .forward(kernels, fused, entity, rows - 1, &mut work.scratch, states);
-        self.head.forward_lanes(
-            kernels,
-            &states[n - lanes..],
-            &mut work.pair[..self.head.n_lanes()],
-        );
+            .lstm
+            .stack
+            .forward(kernels, fused, state, &mut work.scratch, states);
+    }
+
+    /// The answer of a window whose rows were run. The LSTM's last output stays, so that the last row may be run again.
+    pub(super) fn answer(&self, kernels: &Kernels, job: Job<'_>, work: &mut Buffers) {
+        let lanes = self.selection.lanes;
+        let last = (job.n_rows - 1) * lanes..job.n_rows * lanes;
+        let [fused, states, _] = &mut work.rows;
+        let (fused, state) = (&fused[last.clone()], &mut states[last]);
+        self.decoder
+            .finish(kernels, fused, job.entity_row, &mut work.scratch, state);
+        self.head
+            .forward_lanes(kernels, state, &mut work.pair[..self.head.n_lanes()]);
         self.place(kernels, work);
     }
 
-    /// `o_t = LN(FFN(Att(q_t, K, V')))` of every step into `work.rows[2]`.
-    fn attend(&self, kernels: &Kernels, contexts: &Encoded, rows: usize, work: &mut Buffers) {
+    /// `o_t = LN(FFN(Att(q_t, K, V')))` of some steps into `work.rows[2]`.
+    fn attend(&self, kernels: &Kernels, contexts: &Encoded, part: Range<usize>, work: &mut Buffers) {
         let lanes = self.selection.lanes;
-        let n = rows * lanes;
-        let [_, queries, attended, ..] = &mut work.rows;
-        let (queries, attended) = (&queries[..n], &mut attended[..n]);
-        let seen =
-            |t: usize| contexts.of_step(&self.cross_attention, if contexts.n_steps == 1 { 0 } else { t });
-        let weights = &mut work.attention[..rows * self.cross_attention.n_heads * contexts.n];
+        let range = part.start * lanes..part.end * lanes;
+        let [_, queries, attended] = &mut work.rows;
+        let (queries, attended) = (&queries[range.clone()], &mut attended[range]);
+        let step = |t: usize| if contexts.n_steps == 1 { 0 } else { part.start + t };
+        let seen = |t: usize| contexts.of_step(&self.cross_attention, step(t));
+        let per_row = self.cross_attention.n_heads * contexts.n;
+        let weights = &mut work.attention[part.start * per_row..part.end * per_row];
         self.cross_attention
             .forward(kernels, queries, seen, weights, &mut work.scratch, attended);
         let mut scratch = &mut work.scratch[..];
-        let y = take(&mut scratch, n);
+        let y = take(&mut scratch, attended.len());
         y.copy_from_slice(attended);
         self.cross_ffn.forward(kernels, y, &[], scratch, attended);
         self.cross_norm.forward(kernels, attended);

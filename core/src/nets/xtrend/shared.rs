@@ -7,6 +7,7 @@ use crate::bundle::XtrendHead;
 use crate::kernels::Kernels;
 use crate::layers::{Attention, Linear, Norm, Selection, take};
 use crate::simd::{LANES, Lane};
+use core::ops::Range;
 
 /// Smallest deviation of a Gaussian position.
 const SIGMA_FLOOR: f64 = 1e-6;
@@ -37,7 +38,7 @@ impl Shared {
         let decoder = 2 * lanes + 2 * lanes + 3 * lanes;
         [
             self.selection.n_scratch(),
-            self.lstm.n_scratch(rows),
+            self.lstm.stack.n_scratch(rows),
             attention,
             decoder,
         ]
@@ -49,22 +50,32 @@ impl Shared {
 
     /// The normalised last state of a series.
     pub(super) fn encode(&self, kernels: &Kernels, job: Job<'_>, work: &mut Buffers, out: &mut [Lane]) {
-        let lanes = self.selection.lanes;
-        let n = job.n_rows * lanes;
-        let weights = &mut work.weights[0][..job.n_rows * self.selection.weight_lanes()];
+        self.lstm.start(job.entity, &mut work.states[0]);
+        self.advance(kernels, job, 0..job.n_rows, work);
+        self.last_state(kernels, job, work, out);
+    }
+
+    /// Some rows through selection and LSTM.
+    pub(super) fn advance(&self, kernels: &Kernels, job: Job<'_>, part: Range<usize>, work: &mut Buffers) {
+        if part.is_empty() {
+            return;
+        }
+        let (lanes, width) = (self.selection.lanes, self.selection.weight_lanes());
+        let weights = &mut work.weights[0][part.start * width..part.end * width];
         let [selected, states, _] = &mut work.rows;
-        let (selected, states) = (&mut selected[..n], &mut states[..n]);
-        self.selection.forward(
-            kernels,
-            job.rows,
-            Some(job.entity_row),
-            &mut work.scratch,
-            weights,
-            selected,
-        );
+        let [selected, states] = [selected, states].map(|x| &mut x[part.start * lanes..part.end * lanes]);
+        let (rows, entity) = (job.rows.from(part.start), Some(job.entity_row));
+        self.selection
+            .forward(kernels, rows, entity, &mut work.scratch, weights, selected);
+        let state = &mut work.states[0];
         self.lstm
-            .forward(kernels, selected, job.entity, &mut work.scratch, states);
-        out.copy_from_slice(&states[n - lanes..]);
+            .stack
+            .forward(kernels, selected, state, &mut work.scratch, states);
+    }
+
+    fn last_state(&self, kernels: &Kernels, job: Job<'_>, work: &Buffers, out: &mut [Lane]) {
+        let lanes = self.selection.lanes;
+        out.copy_from_slice(&work.rows[1][(job.n_rows - 1) * lanes..job.n_rows * lanes]);
         self.lstm_norm.forward(kernels, out);
     }
 
@@ -85,12 +96,12 @@ impl Shared {
         Encoded::new(kernels, &self.cross_attention, states, &mixed, 1)
     }
 
-    /// The answer of one window.
-    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
+    /// The answer of a window whose rows were run.
+    pub(super) fn answer(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
         let lanes = self.selection.lanes;
         let mut both = core::mem::take(&mut work.pair);
         let (query, attended) = both.split_at_mut(lanes);
-        self.encode(kernels, job, work, query);
+        self.last_state(kernels, job, work, query);
         let seen = contexts.of_step(&self.cross_attention, 0);
         let weights = &mut work.attention[..self.cross_attention.n_heads * contexts.n];
         self.cross_attention
