@@ -4,10 +4,9 @@ use crate::fixture;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
 use std::fs;
+use std::path::Path;
 use tickfuse_core::plain::PlainTensors;
 use tickfuse_train::import::checkpoint;
-
-const NETS: [&str; 4] = ["pf_reals", "pf_mixed", "pf_shared", "pf_auto"];
 
 /// Where two JSON values first differ; floats are equal to the last bit.
 fn difference(path: &str, found: &Json, expected: &Json) -> Option<String> {
@@ -45,18 +44,32 @@ fn assert_same_tensors(net: &str, found: &PlainTensors, file: &[u8]) {
     }
 }
 
+fn assert_described(checkpoint: &Path, model: &Path, weights: &Path) {
+    let name = checkpoint.display().to_string();
+    let (found, tensors) = checkpoint::read(checkpoint).unwrap_or_else(|e| panic!("{e}"));
+    let expected: Json = serde_json::from_slice(&fs::read(model).unwrap()).unwrap();
+    assert_eq!(difference(&name, &found, &expected), None);
+    assert_same_tensors(&name, &tensors, &fs::read(weights).unwrap());
+}
+
 #[test]
 fn a_checkpoint_says_what_the_export_script_wrote_of_it() {
-    for net in NETS {
+    for net in ["pf_reals", "pf_mixed", "pf_shared", "pf_auto"] {
         let folder = fixture("nets").join(net);
-        let (model, tensors) = checkpoint::read(&folder.join("model.ckpt")).unwrap_or_else(|e| panic!("{e}"));
-        let text = fs::read_to_string(folder.join("model.json")).unwrap();
-        let expected: Json = serde_json::from_str(&text).unwrap();
-        assert_eq!(difference(net, &model, &expected), None);
-        assert_same_tensors(
-            net,
-            &tensors,
-            &fs::read(folder.join("weights.safetensors")).unwrap(),
-        );
+        let [checkpoint, model, weights] =
+            ["model.ckpt", "model.json", "weights.safetensors"].map(|name| folder.join(name));
+        assert_described(&checkpoint, &model, &weights);
+    }
+}
+
+/// Scalers in every state, tables over every kind of index, targets that are classes, tensors of other types, and
+/// hyper-parameters of older versions.
+#[test]
+fn so_do_checkpoints_of_rarer_objects() {
+    for name in ["scalers", "targets"] {
+        let stem = fixture("checkpoint").join(name);
+        let [checkpoint, model, weights] =
+            ["ckpt", "json", "safetensors"].map(|extension| stem.with_extension(extension));
+        assert_described(&checkpoint, &model, &weights);
     }
 }

@@ -1,6 +1,11 @@
-//! Checkpoints of pytorch-forecasting read without Python against what its export script wrote of the same files.
+//! Checkpoints of pytorch-forecasting read without Python: what its export script wrote of the same files, or a refusal.
 
 mod genuine;
+mod patched;
+mod refusals;
+#[path = "../pickle/writer.rs"]
+#[allow(dead_code, reason = "the tests of pickles use the rest")]
+mod writer;
 
 use std::path::{Path, PathBuf};
 

@@ -21,6 +21,8 @@ const FLAGS: [&str; 11] = [
 /// Encoders of the series' own keys stand beside those of the columns under this prefix.
 const GROUP_PREFIX: &str = "__group_id__";
 
+type Named = Map<String, Json>;
+
 /// The section `preprocessing`.
 pub(super) fn describe(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Json, ValueError> {
     let lags = dataset.find("lags")?.filter(|lags| !is_nothing(lags));
@@ -28,7 +30,7 @@ pub(super) fn describe(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Json, V
         return Err(lags.error("None: lagged columns cannot be described"));
     }
     let group_ids = texts(&dataset.get("group_ids")?)?;
-    let (groups, columns) = encoders(&dataset.get("categorical_encoders")?, &group_ids)?;
+    let [groups, columns] = encoders(&dataset.get("categorical_encoders")?, &group_ids)?;
     let bags = dict(&hyper.get("categorical_groups")?, |members| {
         Ok(json!(texts(members)?))
     })?;
@@ -58,7 +60,7 @@ pub(super) fn describe(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Json, V
 fn dict<'a>(
     value: &Value<'a>,
     f: impl Fn(&Value<'a>) -> Result<Json, ValueError>,
-) -> Result<Map<String, Json>, ValueError> {
+) -> Result<Named, ValueError> {
     let entries = value.entries()?;
     entries
         .iter()
@@ -67,7 +69,7 @@ fn dict<'a>(
 }
 
 /// The normaliser of each target.
-fn normalizers(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Map<String, Json>, ValueError> {
+fn normalizers(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Named, ValueError> {
     let target = dataset.get("target")?;
     let targets = match target.kind() {
         Kind::List | Kind::Tuple => texts(&target)?,
@@ -91,10 +93,7 @@ fn normalizers(hyper: &Value<'_>, dataset: &Value<'_>) -> Result<Map<String, Jso
 }
 
 /// Encoders of the series' keys in the order of `group_ids`, and those of columns.
-fn encoders(
-    stored: &Value<'_>,
-    group_ids: &[String],
-) -> Result<(Map<String, Json>, Map<String, Json>), ValueError> {
+fn encoders(stored: &Value<'_>, group_ids: &[String]) -> Result<[Named; 2], ValueError> {
     let mut columns = dict(stored, encoder::describe)?;
     let mut groups = Map::new();
     for name in group_ids {
@@ -104,5 +103,5 @@ fn encoders(
         groups.insert(name.clone(), found.ok_or_else(refuse)?);
     }
     columns.retain(|name, _| !name.starts_with(GROUP_PREFIX));
-    Ok((groups, columns))
+    Ok([groups, columns])
 }

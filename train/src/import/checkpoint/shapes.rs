@@ -27,13 +27,20 @@ pub(super) struct Shapes(BTreeMap<String, Vec<usize>>);
 pub(super) fn check(state: &Value<'_>, expected: &Shapes, tensors: &PlainTensors) -> Result<(), ValueError> {
     let names: BTreeSet<&String> = expected.0.keys().chain(tensors.keys()).collect();
     for name in names {
-        let wanted = expected.0.get(name);
-        let found = tensors.get(name).map(|tensor| &tensor.shape);
-        if wanted != found {
-            let told = |shape: Option<&Vec<usize>>| shape.map_or("none".into(), |shape| format!("{shape:?}"));
-            let expected = format!("a tensor {name} of shape {}", told(wanted));
-            return Err(refused(state, expected, told(found)));
-        }
+        let (wanted, found) = (
+            expected.0.get(name),
+            tensors.get(name).map(|tensor| &tensor.shape),
+        );
+        let (expected, found) = match (wanted, found) {
+            (Some(wanted), None) => (format!("a tensor {name} of shape {wanted:?}"), "none".into()),
+            (None, Some(found)) => (format!("no tensor {name}"), format!("one of shape {found:?}")),
+            (Some(wanted), Some(found)) if wanted != found => (
+                format!("a tensor {name} of shape {wanted:?}"),
+                format!("{found:?}"),
+            ),
+            _ => continue,
+        };
+        return Err(refused(state, expected, found));
     }
     Ok(())
 }
