@@ -228,6 +228,24 @@ fn tables_of_unknown_parts_are_refused() {
     );
 }
 
+#[test]
+fn pandas_before_3_has_other_modules_for_the_same() {
+    let patched = Patched::new(SCALERS)
+        .with(
+            &class("pandas", "DataFrame"),
+            &class("pandas.core.frame", "DataFrame"),
+        )
+        .with(
+            &class("pandas", "Index"),
+            &class("pandas.core.indexes.numeric", "Int64Index"),
+        )
+        .with(
+            &class("pandas", "RangeIndex"),
+            &class("pandas.core.indexes.range", "RangeIndex"),
+        );
+    assert_eq!(patched.refusal(), None);
+}
+
 /// Bytes of the pickle turned over one at a time: read or refused, never a panic.
 #[test]
 fn no_damage_to_the_pickle_is_answered_with_a_panic() {

@@ -129,23 +129,46 @@ fn within(place: i64, n: usize) -> Option<usize> {
     usize::try_from(place).ok().filter(|place| *place < n)
 }
 
-/// `start, stop, step` as pandas stores them: from 0, and no stop only where the step leads down to 0.
 fn slice(placement: &Value<'_>, n: usize) -> Result<Option<Vec<usize>>, ValueError> {
     let slice = instance_of(placement, "builtins", "slice")?;
     let [start, stop, step] = args(&slice, "start, stop and step")?;
-    let step = step.as_int()?;
-    let stop = if stop.is_none() && step < 0 {
-        -1
+    let stop = if stop.is_none() {
+        None
     } else {
-        stop.as_int()?
+        Some(stop.as_int()?)
     };
-    let (mut at, mut places) = (start.as_int()?, Vec::new());
+    Ok(steps(start.as_int()?, stop, step.as_int()?, n))
+}
+
+/// The places of a slice as pandas stores it: from 0, and without a stop only where the steps lead down to 0.
+fn steps(start: i64, stop: Option<i64>, step: i64, n: usize) -> Option<Vec<usize>> {
+    let stop = stop.or((step < 0).then_some(-1))?;
+    let (mut at, mut places) = (start, Vec::new());
     while (step > 0 && at < stop) || (step < 0 && at > stop) {
-        let Some(place) = within(at, n) else {
-            return Ok(None);
-        };
-        places.push(place);
+        places.push(within(at, n)?);
         at = at.saturating_add(step);
     }
-    Ok((step != 0).then_some(places))
+    (step != 0).then_some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_names_places_upwards_and_downwards() {
+        assert_eq!(steps(0, Some(6), 3, 5), Some(vec![0, 3]));
+        assert_eq!(steps(3, Some(1), -1, 5), Some(vec![3, 2]));
+        assert_eq!(steps(1, None, -1, 2), Some(vec![1, 0]));
+        assert_eq!(steps(2, Some(2), 1, 5), Some(vec![]));
+    }
+
+    #[test]
+    fn a_slice_outside_the_columns_is_none() {
+        assert_eq!(steps(0, Some(3), 1, 2), None);
+        assert_eq!(steps(-1, Some(1), 1, 2), None);
+        assert_eq!(steps(0, None, 1, 2), None);
+        assert_eq!(steps(0, Some(2), 0, 2), None);
+        assert_eq!(steps(0, Some(i64::MAX), i64::MAX, usize::MAX), Some(vec![0]));
+    }
 }

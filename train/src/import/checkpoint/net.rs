@@ -1,6 +1,6 @@
 //! The network: sizes, the variables of the three selections in the network's order, the rules of the variant.
 
-use super::plain::{plain, text, texts};
+use super::plain::{plain, refused, text, texts};
 use crate::import::pickle::{Value, ValueError};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -81,8 +81,6 @@ impl Net {
     ) -> Result<Self, ValueError> {
         let size = |name, largest| sized(&hyper.get(name)?, largest);
         let variables = |kinds| variables(hyper, kinds, tensors);
-        let output = hyper.get("output_size")?;
-        let n_outputs = first_dimension(tensors.get("output_layer.weight"));
         Ok(Self {
             family: "tft",
             lookback: hyper.get("max_encoder_length")?.as_usize()?,
@@ -100,8 +98,7 @@ impl Net {
                 "time_varying_reals_decoder",
             ])?,
             rules: Rules::read(hyper)?,
-            n_outputs: n_outputs
-                .ok_or_else(|| output.error("a tensor output_layer.weight of as many rows"))?,
+            n_outputs: n_outputs(hyper, tensors)?,
         })
     }
 }
@@ -195,6 +192,14 @@ impl Variable {
             name,
         })
     }
+}
+
+/// The rows of the output layer; those of several targets together.
+fn n_outputs(hyper: &Value<'_>, tensors: &PlainTensors) -> Result<usize, ValueError> {
+    let output = hyper.get("output_size")?;
+    let found = first_dimension(tensors.get("output_layer.weight"));
+    let expected = "a tensor output_layer.weight of as many rows";
+    found.ok_or_else(|| refused(&output, expected, "none"))
 }
 
 fn first_dimension(tensor: Option<&PlainTensor>) -> Option<usize> {
