@@ -4,7 +4,7 @@ use super::model_file::PrecisionArg;
 use super::{CommandResult, Context, Outcome};
 use crate::assemble::assemble;
 use crate::durable::write_atomic;
-use crate::import::{forecasting, torch};
+use crate::import::{checkpoint, forecasting, torch};
 use anyhow::Context as _;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -38,12 +38,12 @@ pub(super) struct Torch {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PytorchForecasting {
-    /// Folder written by `python -m tickfuse.export_pytorch_forecasting`.
-    folder: PathBuf,
+    /// Checkpoint saved by Lightning, or the folder that `python -m tickfuse.export_pytorch_forecasting` wrote of one.
+    source: PathBuf,
     /// Model file to write.
     #[arg(long, visible_alias = "out", default_value = "model.safetensors")]
     output: PathBuf,
-    /// Model name; without it that of the folder.
+    /// Model name; without it that of the checkpoint or folder.
     #[arg(long)]
     name: Option<String>,
     /// Type of the weights in the model file.
@@ -62,16 +62,25 @@ pub(super) fn run(context: &Context, command: &Command) -> CommandResult {
 }
 
 fn run_forecasting(context: &Context, args: &PytorchForecasting) -> CommandResult {
-    let folder = args
-        .folder
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+    let source = args.source.as_path();
+    let own_name = if source.is_dir() {
+        source.file_name()
+    } else {
+        source.file_stem()
+    };
+    let own_name = own_name.map(|name| name.to_string_lossy().into_owned());
     let options = forecasting::ImportOptions {
-        name: args.name.clone().or(folder).unwrap_or_else(|| "tft".into()),
+        name: args.name.clone().or(own_name).unwrap_or_else(|| "tft".into()),
         precision: args.precision.into(),
     };
-    let imported = forecasting::read(&args.folder, &options);
-    let imported = imported.with_context(|| args.folder.display().to_string())?;
+    let imported = if source.is_dir() {
+        forecasting::read(source, &options)
+    } else {
+        let (description, tensors) = checkpoint::read(source)?;
+        let description = forecasting::Description::from_value(description);
+        description.and_then(|description| forecasting::import(&description, tensors, &options))
+    };
+    let imported = imported.with_context(|| source.display().to_string())?;
     finish(context, &imported.schema, &imported.tensors, &args.output)
 }
 

@@ -1,6 +1,8 @@
-//! Checkpoints of pytorch-forecasting read without Python: what its export script wrote of the same files, or a refusal.
+//! Checkpoints of pytorch-forecasting read without Python: what its export script wrote of the same files, or a refusal; and the
+//! model file they become.
 
 mod genuine;
+mod imported;
 mod patched;
 mod refusals;
 #[path = "../pickle/writer.rs"]
