@@ -488,6 +488,54 @@ impl fmt::Display for FeatureError {
 
 impl core::error::Error for FeatureError {}
 
+/// Why a stream was not made, or a bar not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The model answers future bars from rows of the future.
+    Ahead {
+        /// How many.
+        n_ahead: usize,
+    },
+    /// The model does not make its rows from bars.
+    NoBars,
+    /// The bar was refused.
+    Feature(FeatureError),
+    /// The row was refused.
+    Run(RunError),
+}
+
+impl From<FeatureError> for StreamError {
+    fn from(error: FeatureError) -> Self {
+        Self::Feature(error)
+    }
+}
+
+impl From<RunError> for StreamError {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead { n_ahead } => write!(
+                f,
+                "expected a model that answers at its last row, found one that reads {n_ahead} rows of the future: \
+                 a session takes those"
+            ),
+            Self::NoBars => {
+                f.write_str("expected a model whose inputs are features of bars; this one takes rows")
+            }
+            Self::Feature(error) => error.fmt(f),
+            Self::Run(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StreamError {}
+
 /// Why a policy of positions was refused.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]

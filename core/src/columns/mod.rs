@@ -5,3 +5,4 @@ mod intake;
 mod normalize;
 
 pub(crate) use intake::{Intake, IntakeWork, RawWindow};
+pub(crate) use normalize::CenterScale;

@@ -21,7 +21,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub(crate) use lstm::{LstmNet, LstmWork};
+pub(crate) use lstm::{LstmBank, LstmNet, LstmWork};
 pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
