@@ -130,7 +130,14 @@ fn the_program_answers_raw_frames_as_the_library_predicts() {
         assert!(apart < BOUND, "{name}: {apart:e}");
         same_series(name, &told);
         let batch = source.join("predict.npz");
-        done(&["predict", &file, "--input", batch.to_str().unwrap(), "--output", &out]);
+        done(&[
+            "predict",
+            &file,
+            "--input",
+            batch.to_str().unwrap(),
+            "--output",
+            &out,
+        ]);
         let scaled = Array::read(Path::new(&out), "output").unwrap();
         assert!(super::apart(&scaled.data, &expected) < BOUND, "{name}, scaled");
     }

@@ -295,7 +295,10 @@ mod tests {
         ];
         let schema = edited(|d| without(d, "close", &lists, "encoder_variables"));
         let close = input(&schema, "close");
-        assert_eq!((close.role, close.scaler), (Role::Observed, Some(Scaler::IDENTITY)));
+        assert_eq!(
+            (close.role, close.scaler),
+            (Role::Observed, Some(Scaler::IDENTITY))
+        );
         assert_eq!(schema.outputs[0].normalizer.as_deref(), Some("close"));
     }
 
@@ -320,6 +323,9 @@ mod tests {
         let inputs = vec!["symbol".to_owned()];
         assert_eq!(normalizer.source, NormalizerSource::Table { inputs, rows });
         let symbols = input(&schema, "symbol").categories.as_ref().unwrap();
-        assert_eq!((symbols.code("BBB"), symbols.code("elsewhere")), (Some(1), Some(5)));
+        assert_eq!(
+            (symbols.code("BBB"), symbols.code("elsewhere")),
+            (Some(1), Some(5))
+        );
     }
 }
