@@ -28,7 +28,7 @@
 //!
 //! # Map, lowest first
 //! [`error`], [`simd`] · [`bundle`] the model file · [`kernels`] · [`plain`] the oracle · `layers` · [`nets`] ·
-//! [`Model`] · [`Session`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
+//! [`Model`] · [`Session`] · [`Stream`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
 //! `docs/numerics.md`, the last two normative.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
@@ -54,10 +54,12 @@ pub mod nets;
 pub mod plain;
 mod session;
 pub mod simd;
+mod stream;
 
 pub use flags::Flags;
 pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};
-pub use nets::write_model;
+pub use nets::{Contexts, write_model};
 pub use session::{Sample, Session};
 pub use simd::Level;
+pub use stream::{Step, Stream};

@@ -1,16 +1,15 @@
 //! Whole windows: raw inputs in, outputs in named units out.
 
 use crate::bundle::{Missing, Net};
-use crate::columns::answer::{self, Group};
-use crate::columns::{IntakeWork, RawWindow};
+use crate::columns::answer::Finish;
+use crate::columns::{CenterScale, IntakeWork, RawWindow};
 use crate::error::RunError;
 use crate::flags::Flags;
 use crate::interpretation::Interpretation;
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
-use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
+use crate::nets::{Contexts, LstmNet, LstmWork, OpenNet, RowsWork};
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -41,16 +40,18 @@ impl Sample for f64 {
 
 /// The working memory of one thread for whole windows of one model.
 ///
-/// After construction neither [`Session::run`] nor [`Session::run_batch`] allocates, locks, calls the system or
-/// panics, whatever the input.
+/// After construction neither [`Session::run`] nor [`Session::run_lengths`] nor [`Session::run_batch`] allocates, locks,
+/// calls the system or panics, whatever the input.
 pub struct Session {
     model: Arc<Model>,
     work: Work,
-    groups: Vec<Group>,
+    finish: Finish,
     missing: Vec<Missing>,
-    /// Output columns of one step before they go to the caller.
-    row: Vec<f32>,
+    /// Centre and scale of every normalizer of an LSTM stack.
+    targets: Vec<CenterScale>,
     max_batch: usize,
+    /// Whether a window was answered.
+    has_run: bool,
 }
 
 /// Buffers of the two kinds of nets.
@@ -76,10 +77,14 @@ impl Session {
                 OpenNet::Lstm(net) => Work::Stack(net.work(max_batch.max(1))),
                 OpenNet::Rows(net) => Work::Rows(model.intake.work(), net.work()),
             },
-            groups: answer::groups(schema),
+            finish: Finish::new(schema),
             missing: schema.inputs.iter().map(|i| i.missing).collect(),
-            row: vec![0.0; schema.n_columns()],
+            targets: match &model.net {
+                OpenNet::Lstm(_) => model.intake.fixed_targets(),
+                OpenNet::Rows(_) => Vec::new(),
+            },
             max_batch: max_batch.max(1),
+            has_run: false,
             model: Arc::clone(model),
         }
     }
@@ -114,7 +119,7 @@ impl Session {
         self.check_lengths(n_encoder, n_decoder)?;
         let n_features = self.model.schema().n_features();
         expect_input((n_encoder + n_decoder) * n_features, window.len())?;
-        expect_output(n_decoder.max(1) * self.row.len(), out.len())?;
+        expect_output(n_decoder.max(1) * self.finish.n_columns(), out.len())?;
         if matches!(self.work, Work::Stack(_)) {
             return self.run_batch(window, 1, out);
         }
@@ -122,12 +127,27 @@ impl Session {
     }
 
     /// Selection and attention weights of the last window run; none before the first one, and none of an LSTM stack.
-    /// After an error they are of no use.
+    /// After an error they are of no use. Nothing is computed again, but the answer is allocated: not for the hot path.
     #[must_use]
     pub fn interpret(&self) -> Vec<Interpretation> {
         match (&self.model.net, &self.work) {
-            (OpenNet::Rows(net), Work::Rows(_, work)) => net.interpret(work),
+            (OpenNet::Rows(net), Work::Rows(_, work)) if self.has_run => net.interpret(work),
             _ => Vec::new(),
+        }
+    }
+
+    /// Attends to these contexts from the next window on, instead of the file's own or those set before.
+    ///
+    /// Neither copies nor allocates. The contexts before are freed here if nobody else has a handle to them: keep one
+    /// where that must not happen. [`Model::contexts`] leads back to the file's own.
+    ///
+    /// # Errors
+    /// [`RunError::NoContexts`], [`RunError::ForeignContexts`]; then nothing has changed.
+    pub fn set_contexts(&mut self, contexts: &Contexts) -> Result<(), RunError> {
+        let net = self.model.net.with_contexts()?;
+        match &mut self.work {
+            Work::Rows(_, RowsWork::Xtrend(work)) => net.set_contexts(work, contexts),
+            _ => Err(RunError::NoContexts),
         }
     }
 
@@ -247,13 +267,14 @@ impl Session {
         let Self {
             model,
             work: Work::Rows(intake, work),
-            groups,
-            row,
+            finish,
+            has_run,
             ..
         } = self
         else {
             return Ok(flags);
         };
+        *has_run = true;
         let OpenNet::Rows(net) = &model.net else {
             return Ok(flags);
         };
@@ -265,33 +286,25 @@ impl Session {
             n_encoder,
             n_decoder,
         );
-        let n = row.len();
+        let n = finish.n_columns();
         let stride = head.len() * n / out.len();
         for (head, out) in head.chunks_exact(stride).zip(out.chunks_exact_mut(n)) {
-            row.copy_from_slice(&bytemuck::must_cast_slice(head)[..n]);
-            if !row.iter().all(|v| v.is_finite()) {
-                flags.insert(Flags::OVERFLOW);
-            }
-            answer::finish(model.kernels, groups, row);
-            answer::rescale(&model.intake, intake, groups, row);
-            out.copy_from_slice(row);
+            let z = bytemuck::must_cast_slice(head);
+            flags.insert(finish.step(model.kernels, &model.intake.scalings, &intake.targets, z, out));
         }
         Ok(flags)
     }
 
     /// Refuses values that are missing, or leave the range of f32 once scaled, where the schema says so.
     fn check_missing<S: Sample>(&self, windows: &[S]) -> Result<(), RunError> {
-        let n_features = self.missing.len();
         let lookback = self.model.schema().n_rows();
-        for (row, values) in windows.chunks_exact(n_features).enumerate() {
-            for (column, value) in values.iter().enumerate() {
-                if !is_usable(*value, self.model.scalers[column]) && self.missing[column] == Missing::Reject {
-                    return Err(RunError::NonFinite {
-                        window: row / lookback,
-                        row: row % lookback,
-                        column,
-                    });
-                }
+        for (row, values) in windows.chunks_exact(self.missing.len()).enumerate() {
+            if let Some(column) = refused(&self.model, &self.missing, values) {
+                return Err(RunError::NonFinite {
+                    window: row / lookback,
+                    row: row % lookback,
+                    column,
+                });
             }
         }
         Ok(())
@@ -301,8 +314,8 @@ impl Session {
         let Self {
             model,
             work: Work::Stack(work),
-            groups,
-            row,
+            finish,
+            targets,
             ..
         } = self
         else {
@@ -312,7 +325,8 @@ impl Session {
             return Flags::NONE;
         };
         let net: &LstmNet = net;
-        let (n_window, n_out) = (windows.len() * row.len() / out.len(), row.len());
+        let n_out = finish.n_columns();
+        let n_window = windows.len() * n_out / out.len();
         let n_batch = out.len() / n_out;
         let (kernels, stride) = (model.kernels, net.x_stride);
         let mut flags = Flags::NONE;
@@ -324,30 +338,31 @@ impl Session {
             }
         }
         net.run(kernels, work, n_batch, |window, z| {
-            row.copy_from_slice(&z[..n_out]);
-            let is_finite = row.iter().all(|v| v.is_finite());
-            answer::finish(kernels, groups, row);
-            if !is_finite {
-                flags.insert(Flags::OVERFLOW);
-            }
-            out[window * n_out..][..n_out].copy_from_slice(row);
+            let out = &mut out[window * n_out..][..n_out];
+            flags.insert(finish.step(kernels, &model.intake.scalings, targets, z, out));
         });
         flags
     }
 }
 
-fn expect_input(expected: usize, found: usize) -> Result<(), RunError> {
+pub(crate) fn expect_input(expected: usize, found: usize) -> Result<(), RunError> {
     match expected == found {
         true => Ok(()),
         false => Err(RunError::InputLength { expected, found }),
     }
 }
 
-fn expect_output(expected: usize, found: usize) -> Result<(), RunError> {
+pub(crate) fn expect_output(expected: usize, found: usize) -> Result<(), RunError> {
     match expected == found {
         true => Ok(()),
         false => Err(RunError::OutputLength { expected, found }),
     }
+}
+
+/// The first value of a row that is missing, or leaves the range of f32 once scaled, where the schema refuses that.
+pub(crate) fn refused<S: Sample>(model: &Model, missing: &[Missing], values: &[S]) -> Option<usize> {
+    let mut columns = values.iter().zip(missing).zip(&model.scalers);
+    columns.position(|((value, missing), scaler)| *missing == Missing::Reject && !is_usable(*value, *scaler))
 }
 
 /// Whether the scaled value is a finite f32.
@@ -356,7 +371,7 @@ fn is_usable<S: Sample>(x: S, s: Affine) -> bool {
 }
 
 /// The scaler's centre, which is zero after scaling, wherever a scaled value is not finite.
-fn impute(x: &mut [f32], stride: usize, n_features: usize) {
+pub(crate) fn impute(x: &mut [f32], stride: usize, n_features: usize) {
     for row in x.chunks_mut(stride) {
         for value in row.iter_mut().take(n_features).filter(|v| !v.is_finite()) {
             *value = 0.0;

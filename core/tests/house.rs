@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 45] = [
+const EDGES: [(&str, &str, &str); 55] = [
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
     ("columns", "bundle", "what the schema says of inputs and outputs"),
     ("columns", "error", "its errors"),
-    ("columns", "flags", "remarks about a window"),
+    ("columns", "flags", "remarks about a window and an answer"),
     ("columns", "kernels", "functions of output groups"),
     ("columns", "layers", "the rows that layers read"),
     ("decide", "error", "its errors"),
@@ -35,6 +35,7 @@ const EDGES: [(&str, &str, &str); 45] = [
     ("model", "session", "runs the golden windows"),
     ("model", "simd", "the level"),
     ("nets", "bundle", "tensors in and out of the file"),
+    ("nets", "columns", "scales contexts as windows are scaled"),
     ("nets", "error", "its errors"),
     ("nets", "interpretation", "what a net hands out of its buffers"),
     (
@@ -58,12 +59,21 @@ const EDGES: [(&str, &str, &str); 45] = [
     ("session", "kernels", "scaling and output functions"),
     ("session", "model", "the model it serves"),
     ("session", "nets", "the net's buffers"),
+    ("stream", "bundle", "policies of the schema"),
+    ("stream", "columns", "reads rows and finishes answers"),
+    ("stream", "error", "its errors"),
+    ("stream", "features", "makes rows of bars"),
+    ("stream", "flags", "remarks about an answer"),
+    ("stream", "model", "the model it serves"),
+    ("stream", "nets", "the windows under way"),
+    ("stream", "session", "whole windows, and the checks of a row"),
     ("root", "flags", "the public names"),
     ("root", "interpretation", "the public names"),
     ("root", "model", "the public names"),
     ("root", "nets", "the public names"),
     ("root", "session", "the public names"),
     ("root", "simd", "the public names"),
+    ("root", "stream", "the public names"),
 ];
 
 /// Files that are compiled for tests only, so that their edges do not count.

@@ -52,6 +52,11 @@ pub enum OutputKind {
 }
 
 impl OutputKind {
+    /// Whether the columns are a mean and a deviation.
+    pub(crate) fn is_gaussian(self) -> bool {
+        matches!(self, Self::GaussianLogSigma | Self::GaussianSoftplus)
+    }
+
     fn is_quantiles(self) -> bool {
         matches!(
             self,
@@ -84,7 +89,7 @@ impl Output {
         in_range(&format!("{what}.labels"), self.labels.len(), 8192)?;
         unique(&format!("{what}.labels"), self.labels.iter())?;
         let n = self.labels.len();
-        let gaussian = [OutputKind::GaussianLogSigma, OutputKind::GaussianSoftplus].contains(&self.kind);
+        let gaussian = self.kind.is_gaussian();
         if self.kind == OutputKind::Softmax && n < 2 {
             return Err(schema(format!("{what}: a softmax needs two or more labels")));
         }
@@ -99,9 +104,11 @@ impl Output {
                 self.levels
             )));
         }
-        if self.normalizer.is_some() && !(self.kind == OutputKind::Linear || self.kind.is_quantiles()) {
+        if self.normalizer.is_some()
+            && !(self.kind == OutputKind::Linear || self.kind.is_quantiles() || gaussian)
+        {
             return Err(schema(format!(
-                "{what}.normalizer: for linear values and quantiles only"
+                "{what}.normalizer: for linear values, quantiles and Gaussians only"
             )));
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 use super::input::{Derived, Input};
 use super::net::Net;
-use super::normalizer::Normalizer;
+use super::normalizer::{Normalizer, NormalizerSource, Transform};
 use super::output::Output;
 use crate::error::OpenError;
 use alloc::format;
@@ -197,9 +197,54 @@ impl Schema {
         in_range("outputs", self.outputs.len(), MAX_WIDTH)?;
         unique("outputs", self.outputs.iter().map(|o| &o.name))?;
         self.outputs.iter().try_for_each(|o| {
-            self.check_normalizer(&format!("outputs.{}", o.name), o.normalizer.as_ref())?;
+            let what = format!("outputs.{}", o.name);
+            self.check_normalizer(&what, o.normalizer.as_ref())?;
+            self.check_transform(&what, o)?;
             o.validate()
-        })
+        })?;
+        self.check_stack()
+    }
+
+    /// A deviation cannot go back through a transform.
+    fn check_transform(&self, what: &str, output: &Output) -> Result<(), OpenError> {
+        let named = self
+            .normalizers
+            .iter()
+            .find(|n| Some(&n.name) == output.normalizer.as_ref());
+        match named {
+            Some(n) if output.kind.is_gaussian() && n.transform != Transform::Identity => {
+                Err(schema(format!(
+                    "{what}.normalizer: expected no transform for a Gaussian, found {:?}",
+                    n.transform
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An LSTM stack scales its columns by scalers alone, and its answers by what does not depend on the window.
+    fn check_stack(&self) -> Result<(), OpenError> {
+        if !matches!(self.net, Net::Lstm(_)) {
+            return Ok(());
+        }
+        if let Some(input) = self
+            .inputs
+            .iter()
+            .find(|i| i.scaled_by.is_some() || i.derived.is_some())
+        {
+            return Err(schema(format!(
+                "inputs.{}: expected a scaler alone for this family, found a normalizer or a derived column",
+                input.name
+            )));
+        }
+        let is_fixed = |n: &Normalizer| matches!(n.source, NormalizerSource::Fixed { .. });
+        match self.normalizers.iter().find(|n| !is_fixed(n)) {
+            None => Ok(()),
+            Some(n) => Err(schema(format!(
+                "normalizers.{}: expected a fixed one for this family",
+                n.name
+            ))),
+        }
     }
 
     fn check_normalizer(&self, what: &str, name: Option<&String>) -> Result<(), OpenError> {

@@ -1,9 +1,10 @@
 //! Head values to outputs in their units, group by group.
 
-use super::intake::{Intake, IntakeWork};
-use super::normalize::{inverse, softplus};
+use super::normalize::{CenterScale, Scaling, inverse, softplus};
 use crate::bundle::{Output, OutputKind, Schema};
+use crate::flags::Flags;
 use crate::kernels::Kernels;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Smallest deviation of [`OutputKind::GaussianSoftplus`].
@@ -11,14 +12,14 @@ const SIGMA_FLOOR: f64 = 1e-6;
 
 /// What one group of columns becomes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Group {
+struct Group {
     n: usize,
     kind: OutputKind,
     normalizer: Option<usize>,
 }
 
 /// The groups of a schema in order.
-pub(crate) fn groups(schema: &Schema) -> Vec<Group> {
+fn groups(schema: &Schema) -> Vec<Group> {
     let group = |o: &Output| Group {
         n: o.labels.len(),
         kind: o.kind,
@@ -30,8 +31,51 @@ pub(crate) fn groups(schema: &Schema) -> Vec<Group> {
     schema.outputs.iter().map(group).collect()
 }
 
+/// Head values of one step to an answer, with room for them in between.
+#[derive(Debug, Clone)]
+pub(crate) struct Finish {
+    groups: Vec<Group>,
+    row: Vec<f32>,
+}
+
+impl Finish {
+    /// For the outputs of a schema.
+    pub(crate) fn new(schema: &Schema) -> Self {
+        Self {
+            groups: groups(schema),
+            row: vec![0.0; schema.n_columns()],
+        }
+    }
+
+    /// Columns of a step.
+    pub(crate) fn n_columns(&self) -> usize {
+        self.row.len()
+    }
+
+    /// One step, head values `z` (padding behind them) to `out [n_columns]`.
+    pub(crate) fn step(
+        &mut self,
+        kernels: &Kernels,
+        scalings: &[Scaling],
+        targets: &[CenterScale],
+        z: &[f32],
+        out: &mut [f32],
+    ) -> Flags {
+        let Self { groups, row } = self;
+        row.copy_from_slice(&z[..out.len()]);
+        let mut flags = Flags::NONE;
+        if !row.iter().all(|v| v.is_finite()) {
+            flags.insert(Flags::OVERFLOW);
+        }
+        finish(kernels, groups, row);
+        rescale(scalings, targets, groups, row);
+        out.copy_from_slice(row);
+        flags
+    }
+}
+
 /// One step's head values in place.
-pub(crate) fn finish(kernels: &Kernels, groups: &[Group], row: &mut [f32]) {
+fn finish(kernels: &Kernels, groups: &[Group], row: &mut [f32]) {
     let mut rest = row;
     for group in groups {
         let (own, others) = rest.split_at_mut(group.n);
@@ -61,16 +105,21 @@ fn cumulate(row: &mut [f32]) {
     }
 }
 
-/// Undoes the normalizers of the groups that have one.
-pub(crate) fn rescale(intake: &Intake, work: &IntakeWork, groups: &[Group], row: &mut [f32]) {
+/// Undoes the normalizers of the groups that have one; `targets` are the window's, one per scaling.
+fn rescale(scalings: &[Scaling], targets: &[CenterScale], groups: &[Group], row: &mut [f32]) {
     let mut rest = row;
     for group in groups {
         let (own, others) = rest.split_at_mut(group.n);
         rest = others;
         let Some(place) = group.normalizer else { continue };
-        let (transform, by) = (intake.scalings[place].transform, work.targets[place]);
-        for value in own {
+        let (transform, by) = (scalings[place].transform, targets[place]);
+        let n_values = if group.kind.is_gaussian() { 1 } else { group.n };
+        let (values, deviations) = own.split_at_mut(n_values);
+        for value in values {
             *value = inverse(transform, f64::from(*value) * by.scale + by.center) as f32;
+        }
+        for deviation in deviations {
+            *deviation = (f64::from(*deviation) * by.scale) as f32;
         }
     }
 }

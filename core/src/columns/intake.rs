@@ -14,25 +14,25 @@ use alloc::vec::Vec;
 /// How a window becomes a net's rows.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// The schema's normalizers.
     pub(crate) scalings: Vec<Scaling>,
     n_features: usize,
-    n_reals: usize,
+    pub(super) n_reals: usize,
     n_codes: usize,
     lookback: usize,
     n_ahead: usize,
 }
 
 #[derive(Debug)]
-struct Column {
+pub(super) struct Column {
     role: Role,
     missing: Missing,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Code {
         place: usize,
         n: usize,
@@ -50,7 +50,7 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Scale {
+pub(super) enum Scale {
     Affine {
         center: f64,
         recip: f64,
@@ -60,7 +60,7 @@ enum Scale {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+pub(super) enum What {
     RelativeTime,
     EncoderLength,
     Center(usize),
@@ -141,6 +141,12 @@ impl Intake {
         }
     }
 
+    /// Centre and scale of normalizers that do not depend on the window.
+    pub(crate) fn fixed_targets(&self) -> Vec<CenterScale> {
+        let fixed = |scaling: &Scaling| scaling.of_window(&[], 0, |_, _| 0.0);
+        self.scalings.iter().map(fixed).collect()
+    }
+
     /// The rows of the last window.
     pub(crate) fn rows<'w>(&self, work: &'w IntakeWork) -> Rows<'w> {
         Rows {
@@ -169,6 +175,40 @@ impl Intake {
         Ok(flags)
     }
 
+    /// Whether a window could hold this row, in whatever place; `row` is the number an error names.
+    ///
+    /// # Errors
+    /// [`RunError::NonFinite`], [`RunError::Category`].
+    pub(crate) fn check_row(&self, values: &[f64], row: usize) -> Result<(), RunError> {
+        for (at, (column, value)) in self.columns.iter().zip(values).enumerate() {
+            match column.kind {
+                Kind::Code { n, unknown: None, .. } if code(*value, n).is_none() => {
+                    return Err(RunError::Category {
+                        window: 0,
+                        row,
+                        column: at,
+                        n_categories: n,
+                    });
+                }
+                Kind::Real { scale, .. } if column.missing == Missing::Reject => {
+                    let usable = match scale {
+                        Scale::Affine { center, recip } => (((value - center) * recip) as f32).is_finite(),
+                        Scale::Normalizer(_) => value.is_finite(),
+                    };
+                    if !usable {
+                        return Err(RunError::NonFinite {
+                            window: 0,
+                            row,
+                            column: at,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Rows in which a column of this role is read.
     fn rows_of(&self, role: Role, n_encoder: usize, n_decoder: usize) -> usize {
         match role {
@@ -191,14 +231,13 @@ impl Intake {
             };
             for row in 0..self.rows_of(column.role, window.n_encoder, window.n_decoder) {
                 let value: f64 = window.values[row * self.n_features + at].into();
-                let listed = value >= 0.0 && value < n as f64 && value == libm::trunc(value);
-                let code = match (listed, unknown) {
-                    (true, _) => value as u32,
-                    (false, Some(code)) => {
+                let code = match (code(value, n), unknown) {
+                    (Some(code), _) => code,
+                    (None, Some(code)) => {
                         flags.insert(Flags::UNKNOWN_CATEGORY);
                         code as u32
                     }
-                    (false, None) => {
+                    (None, None) => {
                         return Err(RunError::Category {
                             window: window.index,
                             row,
@@ -280,7 +319,7 @@ impl Intake {
         Ok(())
     }
 
-    fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
+    pub(super) fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
         match scale {
             Scale::Affine { center, recip } => ((raw - center) * recip) as f32,
             Scale::Normalizer(place) => self.scalings[place].scaled(raw, targets[place]),
@@ -296,6 +335,12 @@ impl Intake {
             What::Scale(place) => targets[place].scale,
         }
     }
+}
+
+/// The code a value is, of `n` categories.
+fn code(value: f64, n: usize) -> Option<u32> {
+    let listed = value >= 0.0 && value < n as f64 && value == libm::trunc(value);
+    listed.then_some(value as u32)
 }
 
 fn kind(input: &Input, place: usize, named: &impl Fn(&str) -> usize) -> Kind {

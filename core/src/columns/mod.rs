@@ -1,7 +1,9 @@
 //! The columns of windows and answers: raw values to what a net reads, head values to outputs in their units.
 
 pub(crate) mod answer;
+mod contexts;
 mod intake;
 mod normalize;
 
 pub(crate) use intake::{Intake, IntakeWork, RawWindow};
+pub(crate) use normalize::CenterScale;

@@ -73,6 +73,75 @@ where
     }
 }
 
+/// The last step of a window whose recurrent sums `S = R h` are known already.
+pub(crate) struct LastStep<'a> {
+    /// `[blocks, 4, 16]`: S.
+    pub(crate) sums: &'a [[Lane; 4]],
+    /// `[blocks, 16]`: cell state before; not changed.
+    pub(crate) c: &'a [Lane],
+    /// `[blocks, 16]`: outputs.
+    pub(crate) h: &'a mut [Lane],
+    /// `[blocks, 16]`: outputs as the next layer's product reads them.
+    pub(crate) operand: &'a mut [Lane],
+}
+
+/// `G = b + W x` of one row, `BLOCKS` blocks at a time, each group ending in the cell.
+#[inline(always)]
+pub(super) fn last_step<I: Isa, W: Panel<I>>(
+    isa: I,
+    weights: &[[W; 4]],
+    bias: &[[Lane; 4]],
+    x: &[W::X],
+    step: &mut LastStep<'_>,
+) {
+    let (n_blocks, n_k) = (bias.len(), x.len());
+    let mut at = 0;
+    while at < n_blocks {
+        let left = n_blocks - at;
+        let take = if I::BLOCKS == 4 && left == 5 {
+            3
+        } else {
+            left.min(I::BLOCKS)
+        };
+        let (w, bias) = (&weights[at * n_k..][..take * n_k], &bias[at..][..take]);
+        match take {
+            4 => arrive::<I, W, 4>(isa, w, bias, x, at, step),
+            3 => arrive::<I, W, 3>(isa, w, bias, x, at, step),
+            2 => arrive::<I, W, 2>(isa, w, bias, x, at, step),
+            _ => arrive::<I, W, 1>(isa, w, bias, x, at, step),
+        }
+        at += take;
+    }
+}
+
+/// `B` blocks from block `at` on.
+#[inline(always)]
+fn arrive<I: Isa, W: Panel<I>, const B: usize>(
+    isa: I,
+    weights: &[[W; 4]],
+    bias: &[[Lane; 4]],
+    x: &[W::X],
+    at: usize,
+    step: &mut LastStep<'_>,
+) {
+    let n_k = x.len();
+    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights[b * n_k..][..n_k]);
+    let mut acc: [[I::F; 4]; B] =
+        core::array::from_fn(|b| core::array::from_fn(|gate| isa.load(&bias[b][gate])));
+    for (k, x) in x.iter().enumerate() {
+        let x = W::splat(isa, x);
+        for b in 0..B {
+            for gate in 0..4 {
+                acc[b][gate] = blocks[b][k][gate].mul_acc(isa, x, acc[b][gate]);
+            }
+        }
+    }
+    for (b, acc) in acc.into_iter().enumerate() {
+        let mut c = step.c[at + b];
+        finish(isa, &step.sums[at + b], acc, &mut c, &mut step.h[at + b]);
+    }
+}
+
 /// Copies output states to where the product reads them, in pairs rounded to bf16 where the level multiplies those.
 #[inline(always)]
 pub(super) fn encode<I: Isa>(isa: I, pairs: bool, h: &[Lane], operand: &mut [Lane]) {

@@ -21,7 +21,7 @@ mod table;
 
 pub(crate) use attend::Keys;
 pub(crate) use linear::LINEAR_ROWS;
-pub(crate) use lstm::{MAX_BATCH, Recurrence};
+pub(crate) use lstm::{LastStep, MAX_BATCH, Recurrence};
 pub(crate) use norm::{Gated, NormWeights};
 pub use rows::Affine;
 pub(crate) use select::{Column, ScalarAffine};

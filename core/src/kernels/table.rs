@@ -1,7 +1,7 @@
 //! One table of functions per level; holding a table proves that the CPU runs its level.
 
 use super::gates::Rows;
-use super::{Affine, Column, Gated, Keys, NormWeights, Recurrence, ScalarAffine};
+use super::{Affine, Column, Gated, Keys, LastStep, NormWeights, Recurrence, ScalarAffine};
 use super::{activation, attend, dense, gates, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
@@ -87,6 +87,28 @@ kernels! {
     /// The same with bf16 weights.
     pub(crate) fn recur_bf16(isa, weights: &[[PairLane; 4]], n_k: usize, state: Recurrence<'_>) {
         lstm::run(isa, weights, n_k.div_ceil(2), state);
+    }
+    /// The last step of one window whose recurrent sums are known, from its row `x [n_k]`.
+    pub(crate) fn last_step_f32(isa, weights: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_step(isa, weights, bias, x, &mut step);
+        lstm::encode(isa, false, step.h, step.operand);
+    }
+    /// The same with bf16 weights and activations as they are.
+    pub(crate) fn last_step_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_step(crate::simd::Isa::exact(isa), weights, bias, pairs(x), &mut step);
+        lstm::encode(isa, true, step.h, step.operand);
+    }
+    /// The same for activations that a step before has encoded.
+    pub(crate) fn last_step_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_step(isa, weights, bias, pairs(x), &mut step);
+        lstm::encode(isa, true, step.h, step.operand);
+    }
+    /// Output states as the recurrent product of bf16 weights reads them.
+    pub(crate) fn encode_states(isa, h: &[Lane], operand: &mut [Lane]) {
+        lstm::encode(isa, true, h, operand);
     }
     /// `out [panels, 16] = bias + W x [n_k]`, f32 weights `[panels, n_k, 16]`.
     pub(crate) fn dense_f32(isa, weights: &[Lane], bias: &[Lane], x: &[f32], out: &mut [Lane]) {

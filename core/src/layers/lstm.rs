@@ -1,8 +1,8 @@
 //! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
 
 use crate::bundle::View;
-use crate::kernels::{Kernels, Recurrence};
-use crate::simd::{Lane, PairLane};
+use crate::kernels::{Kernels, LastStep, Recurrence};
+use crate::simd::{LANES, Lane, PairLane};
 
 /// Packed weights `[blocks, n_in, 4, 16]` in either precision.
 pub(crate) enum GateWeights {
@@ -59,6 +59,40 @@ impl LstmLayer {
             }
             (GateWeights::Bf16(w), true) => {
                 kernels.project_bf16_encoded(w, &self.bias, x, stride, self.n_in, gates);
+            }
+        }
+    }
+
+    /// `sums = R h` of one window's state, as [`LstmLayer::last_step`] needs them; `zero` is a bias of zeros.
+    pub(crate) fn recurrent_sums(
+        &self,
+        kernels: &Kernels,
+        h: &[Lane],
+        operand: &mut [Lane],
+        zero: &[[Lane; 4]],
+        sums: &mut [[Lane; 4]],
+    ) {
+        let stride = self.n_blocks() * LANES;
+        match &self.recurrent {
+            GateWeights::F32(w) => {
+                kernels.project_f32(w, zero, bytemuck::must_cast_slice(h), stride, self.n_hidden, sums);
+            }
+            GateWeights::Bf16(w) => {
+                kernels.encode_states(h, operand);
+                let x = bytemuck::must_cast_slice(operand);
+                kernels.project_bf16_encoded(w, zero, x, stride, self.n_hidden, sums);
+            }
+        }
+    }
+
+    /// The last step of one window from its row `x`, the recurrent sums known.
+    pub(crate) fn last_step(&self, kernels: &Kernels, x: &[f32], step: LastStep<'_>) {
+        let even = self.n_in.next_multiple_of(2);
+        match (&self.input, self.stacked) {
+            (GateWeights::F32(w), _) => kernels.last_step_f32(w, &self.bias, &x[..self.n_in], step),
+            (GateWeights::Bf16(w), false) => kernels.last_step_bf16(w, &self.bias, &x[..even], step),
+            (GateWeights::Bf16(w), true) => {
+                kernels.last_step_bf16_encoded(w, &self.bias, &x[..even], step);
             }
         }
     }

@@ -60,6 +60,9 @@ fn rescaled(schema: &Schema, normalizers: &[CenterScale], group: &Output, row: &
         .into_iter()
         .find(|(n, _)| n.name == *name)
         .unwrap_or_else(|| panic!("no normalizer `{name}`"));
+    if group.kind.is_gaussian() {
+        return [by.undone(normalizer.transform, row[0]), row[1] * by.scale].to_vec();
+    }
     map(row, |z| by.undone(normalizer.transform, z))
 }
 

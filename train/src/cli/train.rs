@@ -9,7 +9,7 @@ use crate::experiment::{Experiment, Finished, TrainConfig, card};
 use crate::fit::Status;
 use crate::fit::progress::Progress;
 use crate::latency::{LatencyOptions, LatencyReport, measure};
-use crate::metrics::BinaryMetrics;
+use crate::metrics::scores::Scores;
 use crate::registry::{BEST, Draft, Published};
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -263,51 +263,36 @@ impl Done {
     }
 }
 
-/// Metrics beside their baselines.
-fn table(title: &str, m: &BinaryMetrics) -> String {
-    let verdict = |better: bool| if better { "better" } else { "not better" };
-    let mut out = format!(
-        "\n{title}: {} windows, about {:.0} independent\n",
-        m.n, m.n_effective
-    );
-    let mut line = |name: &str, value: f64, what: &str, base: f64, better: bool| {
-        let _ = writeln!(
+/// Figures beside their baselines.
+fn table(title: &str, scores: &Scores) -> String {
+    let mut out = format!("\n{title}:");
+    if let Some(sample) = scores.sample() {
+        let _ = write!(
             out,
-            "  {name:9} {value:.4}   {what} {base:.4}   {}",
-            verdict(better)
+            " {} answers, about {:.0} independent",
+            sample.n, sample.n_effective
         );
-    };
-    line(
-        "accuracy",
-        m.accuracy,
-        "majority rate      ",
-        m.majority_rate,
-        m.accuracy > m.majority_rate,
-    );
-    line(
-        "log-loss",
-        m.log_loss,
-        "of the base rate   ",
-        m.base_log_loss,
-        m.log_loss < m.base_log_loss,
-    );
-    line(
-        "Brier",
-        m.brier,
-        "of the base rate   ",
-        m.base_brier,
-        m.brier < m.base_brier,
-    );
-    if let Some(auc) = m.auc {
-        line("AUC", auc, "chance             ", 0.5, auc > 0.5);
     }
-    let _ = writeln!(
-        out,
-        "  ECE       {:.4}   ({} bins of equal mass), accuracy +- {:.4}",
-        m.ece, m.ece_bins, m.accuracy_se
-    );
-    for sign in &m.degenerate {
+    out.push('\n');
+    for figure in scores.figures() {
+        let _ = write!(out, "  {:14} {:>9}", figure.name, number(figure.value));
+        if let (Some((base, what)), Some(beats)) = (&figure.baseline, figure.beats()) {
+            let verdict = if beats { "better" } else { "not better" };
+            let _ = write!(out, "   {verdict} than {} ({what})", number(*base));
+        }
+        out.push('\n');
+    }
+    for sign in scores.warnings() {
         let _ = writeln!(out, "  warning: degenerate output ({sign:?})");
     }
     out
+}
+
+/// Four decimals, or four digits of a small number.
+fn number(x: f64) -> String {
+    if x != 0.0 && x.abs() < 0.01 {
+        format!("{x:.3e}")
+    } else {
+        format!("{x:.4}")
+    }
 }

@@ -25,6 +25,8 @@ pub struct ContextBatches<'a> {
     /// Code per table.
     codes: Vec<f32>,
     epoch: AtomicU64,
+    /// One window in so many is shown as an unknown symbol's.
+    hidden: Option<usize>,
 }
 
 impl<'a> ContextBatches<'a> {
@@ -39,8 +41,7 @@ impl<'a> ContextBatches<'a> {
         contexts: &'a Contexts,
         positions: Vec<usize>,
     ) -> Result<Self, DataError> {
-        let is_return = |kind: &LabelKind| matches!(kind, LabelKind::Return | LabelKind::ScaledReturn);
-        let Some(column) = labels.kinds.iter().position(is_return) else {
+        let Some(column) = labels.return_column() else {
             return Err(DataError::Setting {
                 name: "labels of the contexts",
                 expected: "a return among them",
@@ -67,7 +68,18 @@ impl<'a> ContextBatches<'a> {
             positions,
             codes: contexts.codes(),
             epoch: AtomicU64::new(0),
+            hidden: None,
         })
+    }
+
+    /// Shows one window in `every` as that of an unknown symbol (code 0), so that training reaches this code; its contexts keep
+    /// their symbols.
+    #[must_use]
+    pub fn with_hidden(self, every: Option<usize>) -> Self {
+        Self {
+            hidden: every,
+            ..self
+        }
     }
 
     /// Number of windows.
@@ -128,15 +140,17 @@ impl<'a> ContextBatches<'a> {
         for (b, &window) in windows.iter().enumerate() {
             let position = self.positions[window];
             y[b * n_labels..(b + 1) * n_labels].copy_from_slice(self.batches.labels(position));
-            let mut put = |row: usize, place: (usize, usize), shown: f32| {
+            let mut put = |row: usize, place: (usize, usize), shown: f32, code: f32| {
                 let at = (row * n_batch + b) * columns;
-                self.put(place, shown, &mut x[at..at + columns]);
+                self.put(place, shown, code, &mut x[at..at + columns]);
             };
             let (table, first_row) = self.batches.place(position);
             let lookback = self.batches.lookback();
-            (0..lookback).for_each(|t| put(t, (table, first_row + t), 0.0));
+            let is_hidden = self.hidden.is_some_and(|every| window.is_multiple_of(every));
+            let code = if is_hidden { 0.0 } else { self.codes[table] };
+            (0..lookback).for_each(|t| put(t, (table, first_row + t), 0.0, code));
             self.put_contexts(position, &mut |row, place, shown| {
-                put(lookback + row, place, shown);
+                put(lookback + row, place, shown, self.codes[place.0]);
             });
         }
     }
@@ -159,11 +173,11 @@ impl<'a> ContextBatches<'a> {
     }
 
     /// One row: features, label shown, code.
-    fn put(&self, (table, row): (usize, usize), shown: f32, out: &mut [f32]) {
+    fn put(&self, (table, row): (usize, usize), shown: f32, code: f32, out: &mut [f32]) {
         let width = self.batches.n_features();
         out[..width].copy_from_slice(self.batches.rows(table, row, 1));
         out[width] = shown;
-        out[width + 1] = self.codes[table];
+        out[width + 1] = code;
     }
 }
 
@@ -260,6 +274,26 @@ mod tests {
         assert_ne!(first[16..], second[16..]);
         source.begin_epoch(0);
         assert_eq!(filled(&source, &[0]).0, first);
+    }
+
+    #[test]
+    fn a_hidden_window_is_a_strangers_and_its_contexts_are_not() {
+        let m = made();
+        let source = ContextBatches::new(&m.batches, &m.index, &m.labels, &m.contexts, vec![20, 21]).unwrap();
+        let codes = |source: &ContextBatches<'_>| -> Vec<f32> {
+            filled(source, &[0, 1])
+                .0
+                .iter()
+                .skip(3)
+                .step_by(4)
+                .copied()
+                .collect()
+        };
+        let (shown, hidden) = (codes(&source), codes(&source.with_hidden(Some(2))));
+        for (at, (shown, hidden)) in shown.iter().zip(&hidden).enumerate() {
+            let is_stranger = at / 2 < 4 && at % 2 == 0;
+            assert_eq!(*hidden, if is_stranger { 0.0 } else { *shown }, "{at}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum LabelSteps {
     Last,
     /// Every one, each with its own horizon.
     All,
+    /// The steps behind the last one, as far as the horizon reaches: step k is asked about k bars.
+    Ahead,
 }
 
 /// One label column.
@@ -119,15 +121,6 @@ impl LabelConfig {
     #[must_use]
     pub fn kinds(&self) -> Vec<LabelKind> {
         self.columns.iter().map(LabelColumn::kind).collect()
-    }
-
-    /// Labels of a window with `lookback` rows.
-    #[must_use]
-    pub fn n_labels(&self, lookback: usize) -> usize {
-        match self.steps {
-            LabelSteps::Last => self.columns.len(),
-            LabelSteps::All => self.columns.len() * lookback,
-        }
     }
 
     /// Checks ranges.

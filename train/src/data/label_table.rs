@@ -1,4 +1,4 @@
-//! Label vectors by configuration, such as `[class, return]`: one per row, or one per step of a window.
+//! Label vectors by configuration, such as `[class, return]`: one per row, one per step of a window, or one per step ahead.
 //!
 //! With c the closing price of a row, H the horizon and σ_t the [`volatility`] known at row t:
 //!
@@ -20,6 +20,7 @@ use super::label::{LabelKind, label};
 use super::label_config::{LabelColumn, LabelConfig, LabelSteps, setting};
 use super::table::{FeatureTable, Panel};
 use super::volatility;
+use std::ops::RangeInclusive;
 
 /// The label vectors of every row of a panel.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +31,7 @@ pub struct LabelTable {
     pub steps: LabelSteps,
     /// Bars from a row to the one its labels look at.
     pub horizon: usize,
-    /// `[n_rows, columns]` per table, zeros where a row has none.
+    /// `[n_rows, steps ahead or 1, columns]` per table, zeros where a row has none.
     values: Vec<Vec<f32>>,
     /// Whether a row has labels, per table.
     known: Vec<Vec<bool>>,
@@ -54,26 +55,60 @@ impl LabelTable {
             known: Vec::new(),
         };
         for table in &panel.tables {
-            let (values, known) = of_table(table, &config.columns, horizon);
+            let horizons = match config.steps {
+                LabelSteps::Ahead => 1..=horizon,
+                LabelSteps::Last | LabelSteps::All => horizon..=horizon,
+            };
+            let (values, known) = of_table(table, &config.columns, horizons);
             made.values.push(values);
             made.known.push(known);
         }
         Ok(made)
     }
 
+    /// Labels of a row.
+    fn width(&self) -> usize {
+        match self.steps {
+            LabelSteps::Ahead => self.kinds.len() * self.horizon,
+            LabelSteps::Last | LabelSteps::All => self.kinds.len(),
+        }
+    }
+
+    /// The same labels with every column divided by its own scale.
+    ///
+    /// # Panics
+    /// When there is not one scale per column.
+    #[must_use]
+    pub fn in_units_of(mut self, scales: &[f64]) -> Self {
+        assert_eq!(scales.len(), self.kinds.len(), "scales and label columns");
+        for values in &mut self.values {
+            for (value, scale) in values.iter_mut().zip(scales.iter().cycle()) {
+                *value = (f64::from(*value) / scale) as f32;
+            }
+        }
+        self
+    }
+
     /// The labels of a row, if it has any.
     #[must_use]
     pub fn row(&self, series: usize, row: usize) -> Option<&[f32]> {
-        let width = self.kinds.len();
+        let width = self.width();
         self.known[series][row].then(|| &self.values[series][row * width..(row + 1) * width])
+    }
+
+    /// The first label column that is a return.
+    #[must_use]
+    pub fn return_column(&self) -> Option<usize> {
+        let is_return = |kind: &LabelKind| matches!(kind, LabelKind::Return | LabelKind::ScaledReturn);
+        self.kinds.iter().position(is_return)
     }
 
     /// Labels of a window of `lookback` rows.
     #[must_use]
     pub fn n_labels(&self, lookback: usize) -> usize {
         match self.steps {
-            LabelSteps::Last => self.kinds.len(),
-            LabelSteps::All => self.kinds.len() * lookback,
+            LabelSteps::Last | LabelSteps::Ahead => self.width(),
+            LabelSteps::All => self.width() * lookback,
         }
     }
 
@@ -81,29 +116,36 @@ impl LabelTable {
     #[must_use]
     pub fn window(&self, series: usize, end_row: usize, lookback: usize) -> Option<&[f32]> {
         let first = match self.steps {
-            LabelSteps::Last => end_row,
+            LabelSteps::Last | LabelSteps::Ahead => end_row,
             LabelSteps::All => (end_row + 1).checked_sub(lookback)?,
         };
-        let width = self.kinds.len();
+        let width = self.width();
         let all = self.known[series][first..=end_row].iter().all(|known| *known);
         all.then(|| &self.values[series][first * width..(end_row + 1) * width])
     }
 }
 
-fn of_table(table: &FeatureTable, columns: &[LabelColumn], horizon: usize) -> (Vec<f32>, Vec<bool>) {
+fn of_table(
+    table: &FeatureTable,
+    columns: &[LabelColumn],
+    horizons: RangeInclusive<usize>,
+) -> (Vec<f32>, Vec<bool>) {
     let n_rows = table.close.len();
-    let (mut values, mut known) = (vec![0.0; n_rows * columns.len()], vec![true; n_rows]);
+    let width = horizons.clone().count() * columns.len();
+    let (mut values, mut known) = (vec![0.0; n_rows * width], vec![true; n_rows]);
     for (k, column) in columns.iter().enumerate() {
         let sigma = column.span().map(|span| volatilities(table, span));
         for row in 0..n_rows {
             let sigma = sigma.as_ref().and_then(|sigma| sigma[row]);
-            let found = label(table, row, horizon)
-                .and_then(|label| column.value(&table.close[row..=label.end_row], sigma))
-                .map(|value| value as f32)
-                .filter(|value| value.is_finite());
-            match found {
-                Some(value) => values[row * columns.len() + k] = value,
-                None => known[row] = false,
+            for (step, horizon) in horizons.clone().enumerate() {
+                let found = label(table, row, horizon)
+                    .and_then(|label| column.value(&table.close[row..=label.end_row], sigma))
+                    .map(|value| value as f32)
+                    .filter(|value| value.is_finite());
+                match found {
+                    Some(value) => values[row * width + step * columns.len() + k] = value,
+                    None => known[row] = false,
+                }
             }
         }
     }
@@ -232,6 +274,16 @@ mod tests {
             1,
         );
         assert_eq!(last.window(0, 0, 2).unwrap(), [2f64.ln() as f32]);
+    }
+
+    #[test]
+    fn steps_ahead_are_asked_each_about_its_own_distance() {
+        let text = r#"steps = "ahead"
+            columns = [{ kind = "return" }, { kind = "direction" }]"#;
+        let table = made(text, &[1.0, 2.0, 1.0, 3.0], 2);
+        assert_eq!(table.window(0, 0, 1).unwrap(), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(table.window(0, 1, 2).unwrap(), [-0.5, 0.0, 0.5, 1.0]);
+        assert_eq!((table.n_labels(2), table.window(0, 2, 2)), (4, None));
     }
 
     #[test]

@@ -148,6 +148,9 @@ pub enum Target {
 #[derive(Debug, Clone)]
 pub struct Batches {
     lookback: usize,
+    /// Columns that rows behind the lookback show, per row ahead; the others are zero there.
+    known: Vec<bool>,
+    n_ahead: usize,
     n_features: usize,
     /// `[n_rows, n_features]` per table.
     tables: Vec<Vec<f32>>,
@@ -219,12 +222,28 @@ impl Batches {
         };
         Ok(Self {
             lookback: index.lookback,
+            known: vec![true; panel.n_features()],
+            n_ahead: 0,
             n_features: panel.n_features(),
             tables: tables.collect::<Result<_, _>>()?,
             windows: index.samples.iter().map(window).collect(),
             labels,
             n_labels,
         })
+    }
+
+    /// The same windows with `n_ahead` rows behind their lookback, in which only the `known` columns show their values.
+    ///
+    /// # Panics
+    /// When `known` has not one entry per feature.
+    #[must_use]
+    pub fn with_ahead(self, n_ahead: usize, known: Vec<bool>) -> Self {
+        assert_eq!(known.len(), self.n_features, "known columns and features");
+        Self {
+            known,
+            n_ahead,
+            ..self
+        }
     }
 
     /// Number of windows.
@@ -245,10 +264,16 @@ impl Batches {
         self.n_features
     }
 
-    /// Rows of a window.
+    /// Rows of a window up to its decision.
     #[must_use]
     pub fn lookback(&self) -> usize {
         self.lookback
+    }
+
+    /// Rows of a window with those ahead.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.lookback + self.n_ahead
     }
 
     /// Labels of a window.
@@ -282,7 +307,7 @@ impl Batches {
         &self.tables[table][first_row * self.n_features..(first_row + n_rows) * self.n_features]
     }
 
-    /// Copies the windows with these positions in the index: `x[lookback, B, n_features]`, `y[B, n_labels]`, where B is the
+    /// Copies the windows with these positions in the index: `x[n_rows, B, n_features]`, `y[B, n_labels]`, where B is the
     /// number of positions. Does not allocate.
     ///
     /// # Panics
@@ -291,9 +316,9 @@ impl Batches {
         let (n_batch, width) = (positions.len(), self.n_features);
         assert_eq!(
             x.len(),
-            self.lookback * n_batch * width,
+            self.n_rows() * n_batch * width,
             "x[{}, {n_batch}, {width}]",
-            self.lookback
+            self.n_rows()
         );
         assert_eq!(
             y.len(),
@@ -303,13 +328,22 @@ impl Batches {
         );
         for (b, &position) in positions.iter().enumerate() {
             let (table, first_row) = self.place(position);
-            let rows = self.rows(table, first_row, self.lookback);
+            let rows = self.rows(table, first_row, self.n_rows());
             for (t, row) in rows.chunks_exact(width).enumerate() {
                 let at = (t * n_batch + b) * width;
                 x[at..at + width].copy_from_slice(row);
+                if t >= self.lookback {
+                    self.hide(&mut x[at..at + width]);
+                }
             }
             y[b * self.n_labels..(b + 1) * self.n_labels].copy_from_slice(self.labels(position));
         }
+    }
+
+    /// Columns that are not known ahead become zero.
+    fn hide(&self, row: &mut [f32]) {
+        let unknown = row.iter_mut().zip(&self.known).filter(|(_, known)| !**known);
+        unknown.for_each(|(value, _)| *value = 0.0);
     }
 }
 
@@ -395,6 +429,21 @@ mod tests {
         let returns = Batches::new(&panel, &index, &scalers, Target::Return).unwrap();
         returns.fill(&[0], &mut x[..4], &mut y[..1]);
         assert_eq!(y[0], index.samples[0].future_return as f32);
+    }
+
+    #[test]
+    fn rows_ahead_show_what_is_known_and_nothing_else() {
+        let panel = two_symbols();
+        let index = WindowIndex::new(&panel, 2, 2).unwrap();
+        let batches = Batches::new(&panel, &index, &[Scaler::IDENTITY; 2], Target::Direction).unwrap();
+        let batches = batches.with_ahead(2, vec![false, true]);
+        let (mut x, mut y) = (vec![f32::NAN; 4 * 2], vec![0.0]);
+        batches.fill(&[0], &mut x, &mut y);
+        let table = &panel.tables[index.samples[0].series as usize];
+        let first = index.samples[0].end_row as usize - 1;
+        let shown = |t: usize, c: usize| table.row(first + t)[c] as f32;
+        let expected = [0, 1, 2, 3].map(|t| [if t < 2 { shown(t, 0) } else { 0.0 }, shown(t, 1)]);
+        assert_eq!(x, expected.concat());
     }
 
     #[test]

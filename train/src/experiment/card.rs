@@ -1,15 +1,18 @@
 //! The model card of a run.
 
-use super::{Experiment, Finished};
+use super::{Experiment, Finished, outputs};
 use crate::card::{
-    Architecture, Baseline, ClassBalance, Inference, Latency, Metrics, Mode, ModelCard, Provenance, Range,
-    Split as CardSplit, Train,
+    Architecture, Baseline, ClassBalance, Figure, Inference, Latency, Metrics, Mode, ModelCard, Provenance,
+    Range, Split as CardSplit, Train,
 };
+use crate::data::label::LabelKind;
 use crate::data::split::Part;
 use crate::data::time::iso;
 use crate::fit::Outcome;
 use crate::latency::LatencyReport;
-use crate::metrics::BinaryMetrics;
+use crate::losses::Loss;
+use crate::metrics::figures::Measured;
+use crate::metrics::scores::Scores;
 use std::collections::BTreeMap;
 use tickfuse_core::bundle::Net;
 use tickfuse_core::{Model, nets};
@@ -31,11 +34,12 @@ pub fn card(
         Some(test) => ("test", test),
         None => ("validation", &finished.validation),
     };
+    let horizon = experiment.config.window.horizon;
     let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     ModelCard {
         intended_use: Some(format!(
-            "Probability that the close {} bars ahead is higher, from bars of {} symbols like those it was trained on.",
-            experiment.config.window.horizon,
+            "Answers to `{}`, from bars of {} symbols like those it was trained on.",
+            outputs::describe(&experiment.config.labels, horizon),
             experiment.panel.tables.len()
         )),
         limits: vec![
@@ -46,8 +50,8 @@ pub fn card(
         outputs: model.schema().outputs.clone(),
         train: Some(train(experiment)),
         split: Some(split(experiment)),
-        metrics: Some(figures(part, metrics, finished)),
-        baselines: baselines(part, metrics),
+        metrics: Some(figures(part, metrics)),
+        baselines: baselines(metrics),
         latency_ms: Some(milliseconds(latency, sha256)),
         architecture: Some(architecture(experiment, model)),
         inference: Some(Inference {
@@ -85,10 +89,28 @@ fn train(experiment: &Experiment) -> Train {
             end: range(validation).end,
         },
         rows,
-        class_balance: Some(ClassBalance { pos, neg: rows - pos }),
-        class_counts: BTreeMap::new(),
+        class_balance: matches!(experiment.config.fit.loss, Loss::Bce(_))
+            .then_some(ClassBalance { pos, neg: rows - pos }),
+        class_counts: class_counts(experiment),
         symbols: experiment.panel.tables.iter().map(|t| t.symbol.clone()).collect(),
     }
+}
+
+/// Windows per class, where classes are asked.
+fn class_counts(experiment: &Experiment) -> BTreeMap<String, u64> {
+    let kinds = &experiment.labels.kinds;
+    let mut counts = BTreeMap::new();
+    let is_class = |kind: &LabelKind| matches!(kind, LabelKind::Classes(_));
+    let column = kinds.iter().position(is_class).unwrap_or(kinds.len());
+    let Some(LabelKind::Classes(names)) = kinds.get(column) else {
+        return counts;
+    };
+    for &position in &experiment.split.train.samples {
+        let labels = experiment.batches.labels(position);
+        let last = &labels[labels.len() - kinds.len()..];
+        *counts.entry(names[last[column] as usize].clone()).or_insert(0) += 1;
+    }
+    counts
 }
 
 fn split(experiment: &Experiment) -> CardSplit {
@@ -104,33 +126,38 @@ fn split(experiment: &Experiment) -> CardSplit {
     }
 }
 
-fn figures(part: &str, m: &BinaryMetrics, finished: &Finished) -> Metrics {
-    Metrics {
+fn figures(part: &str, scores: &Scores) -> Metrics {
+    let sample = scores.sample();
+    let mut made = Metrics {
         part: Some(part.into()),
-        n: Some(m.n as u64),
-        n_effective: Some(m.n_effective),
-        accuracy: Some(m.accuracy),
-        val_loss: (part == "validation").then_some(finished.validation.log_loss),
-        log_loss: Some(m.log_loss),
-        auc: m.auc,
-        brier: Some(m.brier),
-        ece: Some(m.ece),
-        others: BTreeMap::new(),
+        n: sample.map(|s| s.n as u64),
+        n_effective: sample.map(|s| s.n_effective),
+        ..Metrics::default()
+    };
+    for Measured {
+        name, value, better, ..
+    } in scores.figures()
+    {
+        match name {
+            "accuracy" => made.accuracy = Some(value),
+            "log_loss" => made.log_loss = Some(value),
+            "auc" => made.auc = Some(value),
+            "brier" => made.brier = Some(value),
+            "ece" => made.ece = Some(value),
+            other => {
+                made.others.insert(other.into(), Figure { value, better });
+            }
+        }
     }
+    made
 }
 
-fn baselines(part: &str, m: &BinaryMetrics) -> BTreeMap<String, Baseline> {
-    let constant = format!("constant training base rate {:.4}", m.train_rate);
-    let mut all = BTreeMap::from([
-        ("accuracy".into(), Baseline::new(m.majority_rate, "majority rate")),
-        ("log_loss".into(), Baseline::new(m.base_log_loss, &constant)),
-        ("brier".into(), Baseline::new(m.base_brier, &constant)),
-        ("auc".into(), Baseline::new(0.5, "chance level")),
-    ]);
-    if part == "validation" {
-        all.insert("val_loss".into(), Baseline::new(m.base_log_loss, &constant));
-    }
-    all
+fn baselines(scores: &Scores) -> BTreeMap<String, Baseline> {
+    let with_baseline = |m: Measured| {
+        let (value, what) = m.baseline?;
+        Some((m.name.to_owned(), Baseline::new(value, &what)))
+    };
+    scores.figures().into_iter().filter_map(with_baseline).collect()
 }
 
 fn milliseconds(report: &LatencyReport, sha256: &str) -> Latency {

@@ -2,6 +2,8 @@
 
 use super::ExperimentError;
 use super::net_config::NetConfig;
+use crate::data::contexts::ContextConfig;
+use crate::data::label_config::{LabelColumn, LabelConfig};
 use crate::data::split::Cut;
 use crate::fit::FitConfig;
 use serde::{Deserialize, Serialize};
@@ -22,8 +24,11 @@ pub struct TrainConfig {
     pub data: DataConfig,
     /// What a row holds.
     pub features: FeaturesConfig,
-    /// Windows and label.
+    /// Windows and how far ahead they ask.
     pub window: WindowConfig,
+    /// What is asked: one column each; up or not unless said.
+    #[serde(default = "direction")]
+    pub labels: Vec<LabelColumn>,
     /// Where training, validation and test meet.
     pub split: Cut,
     /// The network.
@@ -35,6 +40,10 @@ pub struct TrainConfig {
 
 fn f32_weights() -> Precision {
     Precision::F32
+}
+
+fn direction() -> Vec<LabelColumn> {
+    vec![LabelColumn::Direction {}]
 }
 
 /// Where the bars are.
@@ -84,6 +93,43 @@ impl TrainConfig {
             config.data.snapshot = folder.join(&config.data.snapshot);
         }
         Ok(config)
+    }
+
+    /// What is asked of which steps.
+    #[must_use]
+    pub fn label_config(&self) -> LabelConfig {
+        LabelConfig {
+            columns: self.labels.clone(),
+            steps: self.net.label_steps(),
+        }
+    }
+
+    /// The contexts of a net that reads them.
+    #[must_use]
+    pub fn context_config(&self) -> Option<ContextConfig> {
+        let NetConfig::Xtrend(net) = &self.net else {
+            return None;
+        };
+        Some(ContextConfig {
+            n_contexts: net.n_contexts,
+            context_lookback: net.context_lookback,
+            other_symbols: net.other_symbols,
+            seed: self.fit.seed,
+        })
+    }
+
+    /// Settings that must agree.
+    ///
+    /// # Errors
+    /// The first that do not.
+    pub(super) fn check(&self) -> Result<(), ExperimentError> {
+        let (horizon, n_ahead) = (self.window.horizon, self.net.n_ahead());
+        if n_ahead > 0 && n_ahead != horizon {
+            return Err(ExperimentError::Net(format!(
+                "n_ahead: expected the horizon, {horizon}, as every future bar is answered, found {n_ahead}"
+            )));
+        }
+        Ok(())
     }
 
     /// The feature definitions.

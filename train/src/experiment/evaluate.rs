@@ -1,16 +1,22 @@
 //! Figures of a model file on a part of the split, computed by serving it: raw rows in, its own scalers, its outputs.
 
-use super::{Experiment, ExperimentError};
+use super::{Experiment, ExperimentError, outputs};
 use crate::data::split::Part;
+use crate::data::window::Sample;
+use crate::fit::state::FitState;
+use crate::losses::Answers;
+use crate::metrics::Degenerate;
 use crate::metrics::sameness::Compare;
-use crate::metrics::{BinaryMetrics, Degenerate, MetricOptions};
+use crate::metrics::scores::{Context, Scores};
 use std::sync::Arc;
+use tickfuse_core::bundle::Role;
 use tickfuse_core::{Model, Session};
 
 /// Windows per call.
 const BATCH: usize = 60;
 
-/// Metrics of the first output column, a probability of up, over the part's windows.
+/// Scores of the answers to the part's windows. A net that answers every step while it learns is scored on the last one, which
+/// alone is served.
 ///
 /// # Errors
 /// [`ExperimentError::Run`] when the model refuses a window.
@@ -18,36 +24,80 @@ pub fn evaluate(
     experiment: &Experiment,
     model: &Arc<Model>,
     part: &Part,
-    train_rate: f64,
-) -> Result<BinaryMetrics, ExperimentError> {
-    let index = &experiment.index;
-    let (n_features, n_outputs) = (model.schema().n_features(), model.schema().n_outputs());
+    state: &FitState,
+) -> Result<Scores, ExperimentError> {
+    let schema = model.schema();
+    let (width, n_outputs) = (schema.n_rows() * schema.n_features(), schema.n_outputs());
+    let n_labels = experiment.labels.kinds.len() * schema.n_steps();
     let mut session = Session::new(model, BATCH);
-    let (mut p, mut labels, mut compare) = (Vec::new(), Vec::new(), Compare::bits());
+    let (mut answers, mut labels, mut compare) = (Vec::new(), Vec::new(), Compare::bits());
     let mut out = vec![0.0; BATCH * n_outputs];
     for positions in part.samples.chunks(BATCH) {
-        let mut windows = Vec::with_capacity(BATCH * index.lookback * n_features);
-        for sample in positions.iter().map(|i| &index.samples[*i]) {
-            let table = &experiment.panel.tables[sample.series as usize];
-            let end = sample.end_row as usize + 1;
-            for row in end - index.lookback..end {
-                windows.extend_from_slice(table.row(row));
-                windows.extend(experiment.code(sample.series as usize).map(f64::from));
-            }
-            labels.push(f32::from(u8::from(sample.up)));
+        let mut windows = Vec::with_capacity(BATCH * width);
+        for &position in positions {
+            raw_window(experiment, &experiment.index.samples[position], &mut windows);
+            let all = experiment.batches.labels(position);
+            let units = experiment.label_scales.iter().cycle();
+            labels.extend(
+                all[all.len() - n_labels..]
+                    .iter()
+                    .zip(units)
+                    .map(|(y, unit)| f64::from(*y) * unit),
+            );
         }
         let out = &mut out[..positions.len() * n_outputs];
         session.run_batch(&windows, positions.len(), out)?;
-        let width = index.lookback * n_features;
         for (window, answer) in windows.chunks_exact(width).zip(out.chunks_exact(n_outputs)) {
             let window: Vec<f32> = window.iter().map(|x| *x as f32).collect();
             compare.add(&window, answer);
+            for row in answer.chunks_exact(schema.n_columns()) {
+                outputs::unlinked(&schema.outputs, row, &mut answers);
+            }
         }
-        p.extend(out.iter().step_by(n_outputs).map(|v| f64::from(*v)));
     }
-    let options = MetricOptions::new(train_rate, index.horizon);
-    let mut metrics = BinaryMetrics::from_probabilities(&p, &labels, options);
-    let shared = compare.sameness().is_degenerate();
-    metrics.degenerate.extend(shared.then_some(Degenerate::Shared));
-    Ok(metrics)
+    let dates: Vec<i64> = part
+        .samples
+        .iter()
+        .map(|at| experiment.index.samples[*at].decision_ns)
+        .collect();
+    let baselines = state
+        .baselines
+        .clone()
+        .in_units(&experiment.config.fit.loss, &experiment.label_scales);
+    let context = Context {
+        train_rate: state.train_rate,
+        baselines: &baselines,
+        horizon: experiment.index.horizon,
+        dates: &dates,
+    };
+    let answers = by_step(schema.n_steps(), schema.n_columns(), &answers, labels);
+    let loss = outputs::served(&experiment.config.fit.loss, &experiment.served);
+    let mut scores = Scores::of(&loss, &answers, context);
+    if compare.sameness().is_degenerate() {
+        scores.mark(Degenerate::Shared);
+    }
+    Ok(scores)
+}
+
+/// Raw rows of a window; in those ahead only known columns have their values.
+fn raw_window(experiment: &Experiment, sample: &Sample, out: &mut Vec<f64>) {
+    let table = &experiment.panel.tables[sample.series as usize];
+    let code = experiment.code(sample.series as usize).map(f64::from);
+    let end = sample.end_row as usize + 1;
+    for row in end - experiment.index.lookback..end + experiment.config.net.n_ahead() {
+        let shows = |role: Role| row < end || role == Role::Known;
+        let columns = table.row(row).iter().zip(&experiment.inputs);
+        out.extend(columns.map(|(x, input)| if shows(input.role) { *x } else { 0.0 }));
+        out.extend(code);
+    }
+}
+
+/// Answers `[windows, steps, columns]` step after step.
+fn by_step(n_steps: usize, n_columns: usize, answers: &[f64], labels: Vec<f64>) -> Answers {
+    let n_windows = answers.len() / (n_steps * n_columns);
+    let rows = (0..n_steps).flat_map(|step| (0..n_windows).map(move |window| window * n_steps + step));
+    let out = rows
+        .flat_map(|row| answers[row * n_columns..][..n_columns].iter().copied())
+        .collect();
+    Answers::new(&[n_steps, n_windows, n_columns], out, labels)
 }

@@ -6,8 +6,11 @@
 
 mod card;
 mod config;
+mod context_tensors;
 mod evaluate;
 mod net_config;
+mod outputs;
+mod source;
 
 pub use card::card;
 pub use config::{DataConfig, FeaturesConfig, TrainConfig, WindowConfig};
@@ -15,24 +18,27 @@ pub use evaluate::evaluate;
 pub use net_config::NetConfig;
 
 use self::net_config::Task;
+use self::source::{Use, source};
 use crate::assemble::assemble;
 use crate::checkpoint::Checkpoint;
+use crate::data::contexts::Contexts;
 use crate::data::entities::Entities;
+use crate::data::label_table::LabelTable;
 use crate::data::scaler;
-use crate::data::split::{Part, Split};
+use crate::data::split::Split;
 use crate::data::table::{self, Panel, TableOptions};
-use crate::data::window::{Batches, Target as LabelKind, WindowIndex};
+use crate::data::window::{Batches, WindowIndex};
 use crate::data::{DataError, guard, snapshot};
-use crate::fit::{self, BatchSource, CheckpointPlan, FitError, Observer, Outcome, Run};
-use crate::losses::Loss;
-use crate::metrics::BinaryMetrics;
+use crate::fit::{self, CheckpointPlan, FitError, Observer, Outcome, Run};
+use crate::losses::targets;
+use crate::metrics::scores::Scores;
 use crate::nets::any::AnyNet;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tickfuse_core::bundle::{FORMAT, Input, Net, Output, OutputKind, Schema, Target};
+use tickfuse_core::bundle::{FORMAT, Input, Net, Output, Role, Schema, Target};
 use tickfuse_core::error::{OpenError, WriteError};
 use tickfuse_core::features::{FeatureDef, FeatureSet};
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
@@ -63,6 +69,9 @@ pub enum ExperimentError {
     /// Sizes of the network.
     #[error("net: {0}")]
     Net(String),
+    /// A loss that reads a label as something else.
+    #[error(transparent)]
+    Target(#[from] targets::TargetError),
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -98,8 +107,14 @@ pub struct Experiment {
     pub split: Split,
     defs: Vec<FeatureDef>,
     entities: Entities,
+    labels: LabelTable,
+    /// Units of the label columns in training.
+    label_scales: Vec<f64>,
     batches: Batches,
+    /// What stands beside a window of a net that reads contexts.
+    contexts: Option<Contexts>,
     inputs: Vec<Input>,
+    outputs: Vec<Output>,
     served: Net,
     net: AnyNet,
 }
@@ -111,9 +126,9 @@ pub struct Finished {
     #[serde(skip)]
     pub bytes: Vec<u8>,
     /// Figures of the validation part, which chose the epoch.
-    pub validation: BinaryMetrics,
+    pub validation: Scores,
     /// Figures of the test part, which chose nothing.
-    pub test: Option<BinaryMetrics>,
+    pub test: Option<Scores>,
 }
 
 impl Experiment {
@@ -122,32 +137,53 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`].
     pub fn prepare(config: TrainConfig) -> Result<Self, ExperimentError> {
-        if !matches!(config.fit.loss, Loss::Bce(_)) {
-            let found = config.fit.loss.name();
-            let reason = format!("loss: expected bce for a probability of up, found {found}");
-            return Err(FitError::Config(reason).into());
-        }
+        config.check()?;
         let (found, series) = snapshot::load(&config.data.snapshot)?;
         let defs = config.feature_defs()?;
         let options = TableOptions {
             max_missing_bars: config.data.max_missing_bars,
         };
         let panel = table::build(&series, &mut FeatureSet::new(&defs)?, &options)?;
-        let index = WindowIndex::new(&panel, config.window.lookback, config.window.horizon)?;
+        let horizon = config.window.horizon;
+        let labels = LabelTable::new(&panel, &config.label_config(), horizon)?;
+        targets::check(&config.fit.loss, &labels.kinds)?;
+        let index = WindowIndex::new(&panel, config.window.lookback, horizon)?.labelled(&panel, &labels)?;
+        let contexts = config
+            .context_config()
+            .map(|c| Contexts::new(&panel, &labels, c))
+            .transpose()?;
+        let index = contexts
+            .as_ref()
+            .map_or(Ok(index.clone()), |contexts| contexts.trim(&index))?;
         let split = Split::new(&panel, &index, &config.split)?;
         let scalers = scaler::fit(&panel, &index, &split.train)?;
         guard::check(&series, &panel, &index, &split, &scalers)?;
-        let batches = Batches::new(&panel, &index, &scalers, LabelKind::Direction)?;
+        let label_scales = match &contexts {
+            None => outputs::label_scales(&config.fit.loss, &labels.kinds, |column| {
+                training_labels(&index, &split, &labels, column)
+            }),
+            // Contexts show labels as they are.
+            Some(_) => vec![1.0; labels.kinds.len()],
+        };
+        let labels = labels.in_units_of(&label_scales);
         let entities = Entities::of(&panel);
         let task = Task {
             defs: &defs,
             scalers: &scalers,
             entities: &entities,
             lookback: config.window.lookback,
-            n_columns: 1,
+            loss: &config.fit.loss,
+            n_label_columns: labels.kinds.len(),
         };
         let made = config.net.build(&task).map_err(ExperimentError::Net)?;
+        let known = made.inputs[..defs.len()]
+            .iter()
+            .map(|i| i.role == Role::Known)
+            .collect();
+        let batches =
+            Batches::labelled(&panel, &index, &scalers, &labels)?.with_ahead(config.net.n_ahead(), known);
         Ok(Self {
+            outputs: outputs::of(&config.fit.loss, &config.labels, &label_scales, &made.config)?,
             config,
             snapshot_id: found.id,
             panel,
@@ -155,7 +191,10 @@ impl Experiment {
             split,
             defs,
             entities,
+            labels,
+            label_scales,
             batches,
+            contexts,
             inputs: made.inputs,
             served: made.config,
             net: made.net,
@@ -173,22 +212,10 @@ impl Experiment {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, ExperimentError> {
-        let codes = || {
-            (0..self.panel.tables.len())
-                .map(|series| self.code(series))
-                .collect()
-        };
-        let source = |part, hides| Windows {
-            batches: &self.batches,
-            index: &self.index,
-            part,
-            codes: codes(),
-            hides,
-        };
         let fingerprint = self.fingerprint();
         let run = Run {
-            train: &source(&self.split.train, true),
-            valid: &source(&self.split.validation, false),
+            train: &*source(self, &self.split.train, Use::Learning)?,
+            valid: &*source(self, &self.split.validation, Use::Scoring)?,
             data_fingerprint: &fingerprint,
             horizon: self.config.window.horizon,
             checkpoint: Some(CheckpointPlan {
@@ -209,30 +236,12 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError`].
     pub fn finish(&self, outcome: &Outcome) -> Result<Finished, ExperimentError> {
-        let tensors: PlainTensors = self
-            .net
-            .bundle_tensors(&outcome.best)
-            .into_iter()
-            .map(|t| {
-                (
-                    t.name,
-                    PlainTensor {
-                        shape: t.shape,
-                        data: t.data,
-                    },
-                )
-            })
-            .collect();
+        let tensors = self.tensors(outcome)?;
         let mut schema = self.schema();
         let draft = Model::from_bytes(&assemble(&schema, &tensors)?, OpenOptions::default())?;
-        let rate = outcome.state.train_rate;
-        let validation = evaluate(self, &draft, &self.split.validation, rate)?;
-        let test = self
-            .split
-            .test
-            .as_ref()
-            .map(|part| evaluate(self, &draft, part, rate))
-            .transpose()?;
+        let score = |part| evaluate(self, &draft, part, &outcome.state);
+        let validation = score(&self.split.validation)?;
+        let test = self.split.test.as_ref().map(score).transpose()?;
         let facts = json!({
             "snapshot_id": self.snapshot_id,
             "program_version": env!("CARGO_PKG_VERSION"),
@@ -251,6 +260,17 @@ impl Experiment {
         })
     }
 
+    /// The net's tensors, and those a file carries beside them.
+    fn tensors(&self, outcome: &Outcome) -> Result<PlainTensors, ExperimentError> {
+        let plain = |shape, data| PlainTensor { shape, data };
+        let own = self.net.bundle_tensors(&outcome.best).into_iter();
+        let mut tensors: PlainTensors = own.map(|t| (t.name, plain(t.shape, t.data))).collect();
+        if let Some(contexts) = &self.contexts {
+            tensors.extend(context_tensors::of(self, contexts)?);
+        }
+        Ok(tensors)
+    }
+
     /// The code of a series' symbol, where the net reads one behind the features.
     pub(crate) fn code(&self, series: usize) -> Option<f32> {
         let symbol = &self.panel.tables[series].symbol;
@@ -267,6 +287,7 @@ impl Experiment {
             self.snapshot_id,
             self.defs,
             self.config.window,
+            self.config.labels,
             self.config.split,
             self.config.data.max_missing_bars
         ]);
@@ -283,62 +304,26 @@ impl Experiment {
             precision: self.config.precision,
             inputs: self.inputs.clone(),
             bar_interval_ns: Some(self.panel.interval_ns),
-            outputs: vec![Output::new(
-                "p_up",
-                OutputKind::Sigmoid,
-                vec!["up".into()],
-                "probability",
-            )],
+            outputs: self.outputs.clone(),
             target: Some(Target {
                 horizon,
-                label: format!("close[t+{horizon}] > close[t]"),
+                label: outputs::describe(&self.config.labels, horizon),
             }),
             arrival: self.config.net.arrival(),
-            normalizers: Vec::new(),
+            normalizers: outputs::normalizers(&self.label_scales),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }
     }
 }
 
-/// The windows of one part as the trainer reads them.
-struct Windows<'a> {
-    batches: &'a Batches,
-    index: &'a WindowIndex,
-    part: &'a Part,
-    /// Codes of the tables' symbols, where the net reads them behind the features.
-    codes: Option<Vec<f32>>,
-    /// Whether one window in [`UNKNOWN_EVERY`] is shown as an unknown symbol's, so that this code is trained too.
-    hides: bool,
-}
-
-/// See [`Windows::hides`].
-const UNKNOWN_EVERY: usize = 20;
-
-impl BatchSource for Windows<'_> {
-    fn len(&self) -> usize {
-        self.part.samples.len()
-    }
-
-    fn decision_ns(&self, window: usize) -> Option<i64> {
-        Some(self.index.samples[self.part.samples[window]].decision_ns)
-    }
-
-    fn fill(&self, indices: &[usize], x: &mut [f32], y: &mut [f32]) {
-        let positions: Vec<usize> = indices.iter().map(|i| self.part.samples[*i]).collect();
-        let Some(codes) = &self.codes else {
-            self.batches.fill(&positions, x, y);
-            return;
-        };
-        let n = self.batches.n_features();
-        let mut rows = vec![0.0; x.len() / (n + 1) * n];
-        self.batches.fill(&positions, &mut rows, y);
-        for (at, (row, x)) in rows.chunks_exact(n).zip(x.chunks_exact_mut(n + 1)).enumerate() {
-            let window = at % indices.len();
-            let is_hidden = self.hides && indices[window].is_multiple_of(UNKNOWN_EVERY);
-            let series = self.index.samples[positions[window]].series as usize;
-            x[..n].copy_from_slice(row);
-            x[n] = if is_hidden { 0.0 } else { codes[series] };
-        }
-    }
+/// One label column of every training window.
+fn training_labels(index: &WindowIndex, split: &Split, labels: &LabelTable, column: usize) -> Vec<f64> {
+    let window = |position: &usize| {
+        let sample = &index.samples[*position];
+        labels.window(sample.series as usize, sample.end_row as usize, index.lookback)
+    };
+    let found = split.train.samples.iter().filter_map(window);
+    let columns = found.flat_map(|row| row.iter().skip(column).step_by(labels.kinds.len()));
+    columns.map(|y| f64::from(*y)).collect()
 }

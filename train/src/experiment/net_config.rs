@@ -1,12 +1,19 @@
 //! The `[net]` table of a training run: family and sizes; and what they become: a net to train and a schema's inputs.
 
 use crate::data::entities::Entities;
+use crate::data::label_config::LabelSteps;
+use crate::losses::Loss;
 use crate::nets::any::AnyNet;
 use crate::nets::lstm::{LstmNet, LstmNetConfig};
+use crate::nets::quantile_tft::QuantileTftNet;
 use crate::nets::tft::TftNet;
+use crate::nets::xtrend::XtrendNet;
 use serde::{Deserialize, Serialize};
-use tickfuse_core::bundle::{Arrival, Categories, Input, Net, Role, Scaler, TftConfig, TftRules, Variable};
-use tickfuse_core::features::FeatureDef;
+use tickfuse_core::bundle::{
+    Arrival, Categories, ContextMode, Input, Net, QuantileTftConfig, Role, Scaler, TftConfig, TftRules,
+    Variable, XtrendConfig, XtrendForm, XtrendHead,
+};
+use tickfuse_core::features::{FeatureDef, FeatureOp};
 
 /// Name of the static column that tells series apart.
 const SYMBOL: &str = "symbol";
@@ -19,6 +26,10 @@ pub enum NetConfig {
     Lstm(Lstm),
     /// The Temporal Fusion Transformer.
     Tft(Tft),
+    /// Seed 003's network of classes and quantiles.
+    QuantileTft(QuantileTft),
+    /// X-Trend.
+    Xtrend(Xtrend),
 }
 
 /// Sizes of an LSTM stack.
@@ -48,6 +59,10 @@ pub struct Tft {
     /// Layers of each LSTM.
     #[serde(default = "one")]
     pub n_layers: usize,
+    /// Future bars that are answered, each about its own distance; 0 answers at the last row (the Momentum
+    /// Transformer's form). Calendar features are then known inputs of the future rows.
+    #[serde(default)]
+    pub n_ahead: usize,
     /// In which published form.
     #[serde(default)]
     pub rules: Rules,
@@ -70,12 +85,64 @@ pub enum Rules {
     PytorchForecasting,
 }
 
+/// Sizes of seed 003's network; its classes and quantiles are those of the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantileTft {
+    /// Width.
+    pub n_hidden: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// Layers of the bidirectional encoder.
+    pub n_layers: usize,
+    /// Dropout while training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+/// Sizes of an X-Trend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Xtrend {
+    /// Width.
+    pub n_hidden: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// LSTM layers; 1 in the paper's form.
+    #[serde(default = "one")]
+    pub n_layers: usize,
+    /// Which network.
+    pub form: XtrendForm,
+    /// What it predicts beside a position; a quantile head has the quantiles of the loss.
+    pub head: XtrendHead,
+    /// What of a context is attended to.
+    #[serde(default = "final_state")]
+    pub context_mode: ContextMode,
+    /// Rows of a context.
+    pub context_lookback: usize,
+    /// Contexts per window.
+    pub n_contexts: usize,
+    /// Whether contexts come from other symbols only.
+    #[serde(default)]
+    pub other_symbols: bool,
+    /// Whether the target side goes without its entity.
+    #[serde(default)]
+    pub zero_shot: bool,
+    /// Dropout while training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
 const fn one() -> usize {
     1
 }
 
 const fn yes() -> bool {
     true
+}
+
+const fn final_state() -> ContextMode {
+    ContextMode::FinalState
 }
 
 /// What a run is about, for the sizes of its net.
@@ -88,18 +155,37 @@ pub struct Task<'a> {
     pub entities: &'a Entities,
     /// Rows of a window.
     pub lookback: usize,
-    /// Columns of an answer.
-    pub n_columns: usize,
+    /// What is learned.
+    pub loss: &'a Loss,
+    /// Label columns of a step.
+    pub n_label_columns: usize,
 }
 
-impl NetConfig {
-    /// Whether the recurrence over older rows may run before the newest row arrives.
-    #[must_use]
-    pub const fn arrival(&self) -> Arrival {
-        match self {
-            Self::Lstm(_) => Arrival::PreRolled,
-            Self::Tft(_) => Arrival::WholeWindow,
-        }
+impl Task<'_> {
+    /// Columns of an answer that the loss reads.
+    fn n_columns(&self) -> usize {
+        self.loss
+            .columns()
+            .last()
+            .map_or(self.n_label_columns, |last| last + 1)
+    }
+
+    /// Classes among them.
+    fn n_classes(&self) -> usize {
+        let classes = |(_, part): &(f64, &Loss)| match part {
+            Loss::CrossEntropy(part) => Some(part.classes.len()),
+            _ => None,
+        };
+        self.loss.parts().iter().find_map(classes).unwrap_or(0)
+    }
+
+    /// Quantiles among them.
+    fn n_quantiles(&self) -> usize {
+        let levels = |(_, part): &(f64, &Loss)| match part {
+            Loss::Pinball(part) => Some(part.levels.len()),
+            _ => None,
+        };
+        self.loss.parts().iter().find_map(levels).unwrap_or(0)
     }
 }
 
@@ -114,12 +200,44 @@ pub struct Blueprint {
 }
 
 impl NetConfig {
+    /// Whether the recurrence over older rows may run before the newest row arrives.
+    #[must_use]
+    pub const fn arrival(&self) -> Arrival {
+        match self {
+            Self::Lstm(_) => Arrival::PreRolled,
+            Self::Tft(_) | Self::QuantileTft(_) | Self::Xtrend(_) => Arrival::WholeWindow,
+        }
+    }
+
     /// Whether the code of the symbol is a column.
     #[must_use]
-    pub fn has_symbol(&self) -> bool {
+    pub const fn has_symbol(&self) -> bool {
         match self {
-            Self::Lstm(_) => false,
+            Self::Lstm(_) | Self::QuantileTft(_) => false,
             Self::Tft(config) => config.symbol,
+            Self::Xtrend(_) => true,
+        }
+    }
+
+    /// Future bars that are answered.
+    #[must_use]
+    pub const fn n_ahead(&self) -> usize {
+        match self {
+            Self::Tft(config) => config.n_ahead,
+            Self::Lstm(_) | Self::QuantileTft(_) | Self::Xtrend(_) => 0,
+        }
+    }
+
+    /// The steps that are answered while training.
+    #[must_use]
+    pub const fn label_steps(&self) -> LabelSteps {
+        match self {
+            Self::Tft(Tft { n_ahead: 1.., .. }) => LabelSteps::Ahead,
+            Self::Xtrend(Xtrend {
+                form: XtrendForm::Separate,
+                ..
+            }) => LabelSteps::All,
+            _ => LabelSteps::Last,
         }
     }
 
@@ -132,6 +250,8 @@ impl NetConfig {
         let (net, config) = match self {
             Self::Lstm(config) => lstm(config, task)?,
             Self::Tft(config) => tft(config, task, &inputs)?,
+            Self::QuantileTft(config) => quantile_tft(config, task)?,
+            Self::Xtrend(config) => xtrend(config, task)?,
         };
         Ok(Blueprint { net, config, inputs })
     }
@@ -140,6 +260,10 @@ impl NetConfig {
     fn inputs(&self, task: &Task<'_>) -> Vec<Input> {
         let feature = |(def, scaler): (&FeatureDef, &Scaler)| Input {
             feature: Some(def.op.clone()),
+            role: match def.op {
+                FeatureOp::Calendar { .. } if self.n_ahead() > 0 => Role::Known,
+                _ => Role::Observed,
+            },
             ..Input::real(&def.name, *scaler)
         };
         let features = task.defs.iter().zip(task.scalers).map(feature);
@@ -154,7 +278,7 @@ fn lstm(config: &Lstm, task: &Task<'_>) -> Result<(AnyNet, Net), String> {
         lookback: task.lookback,
         n_hidden: config.n_hidden,
         n_layers: config.n_layers,
-        head: config.head.iter().copied().chain([task.n_columns]).collect(),
+        head: config.head.iter().copied().chain([task.n_columns()]).collect(),
         dropout: config.dropout,
     };
     let schema = Net::Lstm(config.schema());
@@ -170,44 +294,94 @@ fn tft(config: &Tft, task: &Task<'_>, inputs: &[Input]) -> Result<(AnyNet, Net),
         padding: false,
         table: None,
     };
-    let of = |role: Role| -> Vec<Variable> {
-        let found = inputs.iter().filter(|i| i.role == role);
+    let of = |roles: &[Role]| -> Vec<Variable> {
+        let found = inputs.iter().filter(|i| roles.contains(&i.role));
         found.map(variable).collect()
     };
     let net = TftConfig {
         lookback: task.lookback,
-        n_ahead: 0,
+        n_ahead: config.n_ahead,
         n_hidden: config.n_hidden,
         n_heads: config.n_heads,
         n_layers: config.n_layers,
-        static_variables: of(Role::Static),
-        encoder_variables: of(Role::Observed),
-        decoder_variables: Vec::new(),
+        static_variables: of(&[Role::Static]),
+        encoder_variables: of(&[Role::Observed, Role::Known]),
+        decoder_variables: of(&[Role::Known]),
         rules: match config.rules {
             Rules::Google => TftRules::GOOGLE,
             Rules::PytorchForecasting => TftRules::PYTORCH_FORECASTING,
         },
-        n_outputs: task.n_columns,
+        n_outputs: task.n_columns(),
     };
+    if config.n_ahead > 0 && net.decoder_variables.is_empty() {
+        return Err("n_ahead: expected a calendar feature, which future bars need, found none".into());
+    }
     let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
     let trained = TftNet::new(net.clone(), &names, config.dropout)?;
     Ok((AnyNet::tft(trained), Net::Tft(net)))
 }
 
+fn quantile_tft(config: &QuantileTft, task: &Task<'_>) -> Result<(AnyNet, Net), String> {
+    let (n_classes, n_quantiles) = (task.n_classes(), task.n_quantiles());
+    if n_classes == 0 || n_quantiles == 0 || n_classes + n_quantiles != task.n_columns() {
+        return Err(format!(
+            "quantile_tft: expected a joint loss of classes in the first columns and quantiles in the next ones, \
+             found {n_classes} classes and {n_quantiles} quantiles in {} columns",
+            task.n_columns()
+        ));
+    }
+    let net = QuantileTftConfig {
+        lookback: task.lookback,
+        n_hidden: config.n_hidden,
+        n_heads: config.n_heads,
+        n_layers: config.n_layers,
+        n_classes,
+        n_quantiles,
+    };
+    let trained = QuantileTftNet::new(net.clone(), task.defs.len(), config.dropout)?;
+    Ok((AnyNet::QuantileTft(trained), Net::QuantileTft(net)))
+}
+
+fn xtrend(config: &Xtrend, task: &Task<'_>) -> Result<(AnyNet, Net), String> {
+    let net = XtrendConfig {
+        lookback: task.lookback,
+        context_lookback: config.context_lookback,
+        n_contexts: config.n_contexts,
+        n_hidden: config.n_hidden,
+        n_heads: config.n_heads,
+        n_layers: config.n_layers,
+        n_entities: task.entities.n_codes(),
+        form: config.form,
+        head: config.head,
+        n_quantiles: match config.head {
+            XtrendHead::Quantile => task.n_quantiles(),
+            XtrendHead::Position | XtrendHead::Gaussian => 0,
+        },
+        context_mode: config.context_mode,
+        zero_shot: config.zero_shot,
+    };
+    let trained = XtrendNet::new(net.clone(), task.defs.len(), config.dropout)?;
+    Ok((AnyNet::Xtrend(trained), Net::Xtrend(net)))
+}
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::table::{FeatureTable, Panel};
     use crate::nets::Net as _;
-    use tickfuse_core::features::FeatureOp;
 
-    fn task_of<'a>(defs: &'a [FeatureDef], scalers: &'a [Scaler], entities: &'a Entities) -> Task<'a> {
+    fn task_of<'a>(
+        defs: &'a [FeatureDef],
+        scalers: &'a [Scaler],
+        entities: &'a Entities,
+        loss: &'a Loss,
+    ) -> Task<'a> {
         Task {
             defs,
             scalers,
             entities,
             lookback: 8,
-            n_columns: 1,
+            loss,
+            n_label_columns: 1,
         }
     }
 
@@ -237,7 +411,7 @@ mod tests {
         }];
         let entities = entities();
         let made = config
-            .build(&task_of(&defs, &[Scaler::IDENTITY], &entities))
+            .build(&task_of(&defs, &[Scaler::IDENTITY], &entities, &Loss::default()))
             .unwrap();
         assert_eq!(
             (made.net.n_features(), made.net.n_rows(), made.net.n_answers()),

@@ -6,6 +6,7 @@
 
 pub mod calibration;
 pub mod classes;
+pub mod figures;
 pub mod gaussian;
 pub mod portfolio;
 pub mod quantiles;
@@ -178,7 +179,8 @@ fn constant_columns(values: &[f64], k: usize) -> bool {
     })
 }
 
-fn deviation(p: &[f64]) -> f64 {
+/// Population deviation.
+pub(crate) fn deviation(p: &[f64]) -> f64 {
     let mean = p.iter().sum::<f64>() / p.len() as f64;
     let squares = p.iter().map(|p| (p - mean) * (p - mean));
     (squares.sum::<f64>() / p.len() as f64).sqrt()

@@ -83,6 +83,20 @@ impl Baselines {
     }
 }
 
+impl Baselines {
+    /// The same statistics with label columns multiplied by their scales.
+    #[must_use]
+    pub fn in_units(mut self, loss: &Loss, scales: &[f64]) -> Self {
+        if let Some(part) = quantiles(loss) {
+            self.quantiles.iter_mut().for_each(|q| *q *= scales[part.label]);
+        }
+        if let Some((part, values)) = gaussian(loss).zip(self.gaussian.as_mut()) {
+            values.iter_mut().for_each(|v| *v *= scales[part.label]);
+        }
+        self
+    }
+}
+
 fn class_shares(part: &CrossEntropy, labels: &[f64]) -> Vec<f64> {
     let mut counts = vec![0usize; part.classes.len()];
     for class in labels.iter().filter_map(|y| part.class_of(*y)) {
@@ -114,6 +128,18 @@ impl Scores {
             gaussian: gaussian(loss).map(|part| of_gaussian(part, scored, &context, horizon)),
             portfolio: position(loss).map(|part| of_positions(part, scored, context.dates)),
         }
+    }
+
+    /// Adds a sign of a degenerate forecaster to every kind.
+    pub fn mark(&mut self, sign: Degenerate) {
+        let lists = [
+            self.binary.as_mut().map(|m| &mut m.degenerate),
+            self.classes.as_mut().map(|m| &mut m.degenerate),
+            self.quantiles.as_mut().map(|m| &mut m.degenerate),
+            self.gaussian.as_mut().map(|m| &mut m.degenerate),
+            self.portfolio.as_mut().map(|m| &mut m.degenerate),
+        ];
+        lists.into_iter().flatten().for_each(|list| list.push(sign));
     }
 
     /// Signs of a degenerate forecaster, of all kinds.

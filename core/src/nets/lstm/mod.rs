@@ -3,9 +3,8 @@
 //! TinyTFT, SimpleTFT and the STAC-ML shapes are instances. Plain tensors (names of
 //! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
 
-use super::packed::PackedTensor;
-use super::shapes::tensor_shapes;
-use super::store::lines;
+mod bank;
+
 use crate::bundle::{
     Bundle, LstmConfig, Precision, Schema, TensorReader, n_blocks, pack_dense, pack_dense_bf16,
     pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
@@ -13,12 +12,17 @@ use crate::bundle::{
 use crate::error::OpenError;
 use crate::kernels::{Kernels, MAX_BATCH};
 use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratch, Order};
+use crate::nets::packed::PackedTensor;
+use crate::nets::shapes::tensor_shapes;
+use crate::nets::store::lines;
 use crate::plain::{PlainTensor, PlainTensors};
 use crate::simd::{LANES, Lane, PairLane};
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use half::bf16;
+
+pub(crate) use bank::LstmBank;
 
 /// The opened net.
 pub(crate) struct LstmNet {
@@ -204,7 +208,7 @@ fn head_input(config: &LstmConfig, j: usize) -> usize {
 }
 
 /// The model file's tensors from plain ones that have their places and shapes.
-pub(super) fn pack(schema: &Schema, config: &LstmConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
+pub(crate) fn pack(schema: &Schema, config: &LstmConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
     let layers = (0..config.n_layers).flat_map(|l| pack_layer(schema, config, plain, l));
     let head = (0..config.head.len()).flat_map(|j| pack_head(schema, config, plain, j));
     layers.chain(head).collect()
@@ -256,7 +260,7 @@ fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usiz
 }
 
 /// Plain tensors back from an opened bundle; for bf16 files the rounded values.
-pub(super) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensors, OpenError> {
+pub(crate) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensors, OpenError> {
     let net = LstmNet::open(bundle, config)?;
     let mut values = Vec::new();
     for layer in &net.layers {

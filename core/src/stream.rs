@@ -1,0 +1,386 @@
+//! One row after the other: the answer for the window that each new row ends, prepared before the row arrives.
+//!
+//! [`Stream::push`] gives the bits of [`Session::run`](crate::Session::run) on the same window, in whatever order rows were
+//! pushed, peeked and prepared. What may be done before a row arrives is done by [`Stream::prepare`]; without it the same is done
+//! when the row arrives, and the answer only comes later.
+
+use crate::bundle::Missing;
+use crate::columns::CenterScale;
+use crate::columns::answer::Finish;
+use crate::error::{RunError, StreamError};
+use crate::features::{Bar, FeatureSet, Ready};
+use crate::flags::Flags;
+use crate::model::Model;
+use crate::nets::{LstmBank, OpenNet};
+use crate::session::{Sample, Session, expect_input, expect_output, impute, refused};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What a row or bar gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// Not yet; the output was not written.
+    WarmingUp {
+        /// Rows or bars still to come, the one with the first answer included.
+        remaining: usize,
+    },
+    /// The output holds the answer.
+    Answer(Flags),
+}
+
+/// A sliding window over one series. One per symbol and thread.
+///
+/// After construction nothing allocates, locks, calls the system or panics, whatever the input.
+pub struct Stream {
+    model: Arc<Model>,
+    way: Way,
+    missing: Vec<Missing>,
+    /// Rows taken, counted up to the lookback.
+    n_rows: usize,
+    /// Rows since one in which a value was replaced; the lookback and more for never.
+    since_imputed: usize,
+    bars: Option<Bars>,
+}
+
+/// How answers come about.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per stream, and it stays where it is"
+)]
+enum Way {
+    /// All windows under way at once.
+    Bank {
+        bank: LstmBank,
+        /// The scaled row.
+        x: Vec<f32>,
+        finish: Finish,
+        targets: Vec<CenterScale>,
+    },
+    /// The whole window when its last row arrives.
+    Window {
+        session: Session,
+        /// `[lookback, n_features]` raw, oldest first; the last row is the one under way.
+        rows: Vec<f64>,
+        /// Whether the last row has been taken and the others have not moved up yet.
+        is_full: bool,
+    },
+}
+
+/// From bars to rows.
+#[derive(Clone)]
+struct Bars {
+    set: FeatureSet,
+    row: Vec<f64>,
+    /// Bars that may be missing between two neighbours before the series begins anew.
+    max_missing_bars: u32,
+    last_ns: Option<i64>,
+}
+
+impl Stream {
+    /// A stream without rows. Bars are taken where the model makes its rows from bars.
+    ///
+    /// # Errors
+    /// [`StreamError::Ahead`] for a model that reads rows of the future: a [`Session`] takes those.
+    pub fn new(model: &Arc<Model>) -> Result<Self, StreamError> {
+        let schema = model.schema();
+        if schema.net.n_ahead() > 0 {
+            return Err(StreamError::Ahead {
+                n_ahead: schema.net.n_ahead(),
+            });
+        }
+        let n_features = schema.n_features();
+        let way = match &model.net {
+            OpenNet::Lstm(net) => Way::Bank {
+                bank: net.bank(),
+                x: vec![0.0; net.x_stride],
+                finish: Finish::new(schema),
+                targets: model.intake.fixed_targets(),
+            },
+            OpenNet::Rows(_) => Way::Window {
+                session: Session::new(model, 1),
+                rows: vec![0.0; schema.lookback() * n_features],
+                is_full: false,
+            },
+        };
+        let bars = |set: FeatureSet| Bars {
+            row: vec![0.0; set.n_features()],
+            set,
+            max_missing_bars: 0,
+            last_ns: None,
+        };
+        Ok(Self {
+            model: Arc::clone(model),
+            way,
+            missing: schema.inputs.iter().map(|i| i.missing).collect(),
+            n_rows: 0,
+            since_imputed: usize::MAX,
+            bars: model.feature_set().ok().map(bars),
+        })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Accepts so many missing bars between two neighbours; above, the series begins anew. 0 unless said; without effect where the
+    /// model does not know its bar interval.
+    pub fn set_max_missing_bars(&mut self, max_missing_bars: u32) {
+        if let Some(bars) = &mut self.bars {
+            bars.max_missing_bars = max_missing_bars;
+        }
+    }
+
+    /// Rows still to come before an answer, the one with the answer included; 1 when the next row has one.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.lookback() - self.n_rows.min(self.lookback() - 1)
+    }
+
+    /// Takes a raw row `[n_features]` and writes the answer for the window it ends to `out [n_outputs]`.
+    ///
+    /// # Errors
+    /// [`RunError`]; then the row is not taken and nothing was written.
+    pub fn push<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
+        let (step, imputed) = self.answer(row, out)?;
+        self.take(imputed);
+        Ok(step)
+    }
+
+    /// The answer that pushing `row` would give; nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub fn peek<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
+        Ok(self.answer(row, out)?.0)
+    }
+
+    /// Takes a bar: makes its row and pushes that. A bar behind too large a gap begins the series anew.
+    ///
+    /// # Errors
+    /// [`StreamError::NoBars`] where the model does not make its rows from bars; [`StreamError::Feature`] for a bar that is
+    /// refused, which leaves the stream as it was; [`StreamError::Run`] for a row that is, which begins the series anew.
+    pub fn push_bar(&mut self, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
+        expect_output(self.model.schema().n_outputs(), out.len())?;
+        let Some(mut bars) = self.bars.take() else {
+            return Err(StreamError::NoBars);
+        };
+        let step = self.push_row_of(&mut bars, bar, out);
+        self.bars = Some(bars);
+        step
+    }
+
+    fn push_row_of(&mut self, bars: &mut Bars, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
+        if bars.is_gap(bar, self.model.schema().bar_interval_ns) {
+            bar.validate()?;
+            bars.reset();
+            self.reset_rows();
+        }
+        let ready = bars.set.push(bar, &mut bars.row)?;
+        bars.last_ns = Some(bar.ts_ns);
+        match ready {
+            Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
+            Ready::Row => self.push(&bars.row, out).map_err(|error| {
+                bars.reset();
+                self.reset_rows();
+                error.into()
+            }),
+        }
+    }
+
+    /// The answer that pushing `bar` would give, such as one that is still forming; nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Stream::push_bar`]; the stream stays as it was.
+    pub fn peek_bar(&mut self, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
+        expect_output(self.model.schema().n_outputs(), out.len())?;
+        let Some(mut bars) = self.bars.take() else {
+            return Err(StreamError::NoBars);
+        };
+        let step = self.peek_row_of(&mut bars, bar, out);
+        self.bars = Some(bars);
+        step
+    }
+
+    fn peek_row_of(&mut self, bars: &mut Bars, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
+        if bars.is_gap(bar, self.model.schema().bar_interval_ns) {
+            bar.validate()?;
+            let remaining = bars.set.warm_up() + self.lookback();
+            return Ok(Step::WarmingUp { remaining });
+        }
+        match bars.set.peek(bar, &mut bars.row)? {
+            Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
+            Ready::Row => Ok(self.peek(&bars.row, out)?),
+        }
+    }
+
+    /// Bars to the first answer, when the first row is `remaining` bars away.
+    fn warming_up(&self, remaining: usize) -> Step {
+        Step::WarmingUp {
+            remaining: remaining + self.remaining() - 1,
+        }
+    }
+
+    /// Does all that the next row's answer does not need to wait for.
+    pub fn prepare(&mut self) {
+        self.prepare_some(usize::MAX);
+    }
+
+    /// Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether nothing is left.
+    pub fn prepare_some(&mut self, budget: usize) -> bool {
+        match (&mut self.way, &self.model.net) {
+            (Way::Bank { bank, .. }, OpenNet::Lstm(net)) => bank.prepare(net, self.model.kernels, budget),
+            (Way::Window { rows, is_full, .. }, _) => {
+                move_up(rows, is_full, self.missing.len());
+                true
+            }
+            (Way::Bank { .. }, OpenNet::Rows(_)) => true,
+        }
+    }
+
+    /// Forgets every row and bar.
+    pub fn reset(&mut self) {
+        self.reset_rows();
+        if let Some(bars) = &mut self.bars {
+            bars.reset();
+        }
+    }
+
+    fn reset_rows(&mut self) {
+        self.n_rows = 0;
+        self.since_imputed = usize::MAX;
+        match &mut self.way {
+            Way::Bank { bank, .. } => bank.reset(),
+            Way::Window { rows, is_full, .. } => {
+                rows.fill(0.0);
+                *is_full = false;
+            }
+        }
+    }
+
+    fn lookback(&self) -> usize {
+        self.model.schema().lookback()
+    }
+
+    /// Keeps the row of the last answer.
+    fn take(&mut self, imputed: bool) {
+        self.n_rows = (self.n_rows + 1).min(self.lookback());
+        self.since_imputed = match imputed {
+            true => 1,
+            false => self.since_imputed.saturating_add(1),
+        };
+        match &mut self.way {
+            Way::Bank { bank, x, .. } => bank.take(x),
+            Way::Window { is_full, .. } => *is_full = true,
+        }
+    }
+
+    /// The answer for the window that `row` would end, and whether a value of the row was replaced. The row lies ready to be kept.
+    fn answer<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<(Step, bool), RunError> {
+        expect_input(self.missing.len(), row.len())?;
+        expect_output(self.model.schema().n_outputs(), out.len())?;
+        let remaining = self.remaining();
+        let lookback = self.lookback();
+        let Self {
+            model, way, missing, ..
+        } = self;
+        match (way, &model.net) {
+            (
+                Way::Bank {
+                    bank,
+                    x,
+                    finish,
+                    targets,
+                },
+                OpenNet::Lstm(net),
+            ) => {
+                if let Some(column) = refused(model, missing, row) {
+                    return Err(RunError::NonFinite {
+                        window: 0,
+                        row: lookback - 1,
+                        column,
+                    });
+                }
+                let stride = net.x_stride;
+                let imputed = !S::scale(model.kernels, row, &model.scalers, x, stride);
+                if imputed {
+                    impute(x, stride, missing.len());
+                }
+                let Some(z) = bank.answer(net, model.kernels, x) else {
+                    return Ok((
+                        Step::WarmingUp {
+                            remaining: remaining - 1,
+                        },
+                        imputed,
+                    ));
+                };
+                let mut flags = finish.step(model.kernels, &model.intake.scalings, targets, z, out);
+                if imputed || self.since_imputed < lookback {
+                    flags.insert(Flags::IMPUTED);
+                }
+                Ok((Step::Answer(flags), imputed))
+            }
+            (
+                Way::Window {
+                    session,
+                    rows,
+                    is_full,
+                },
+                _,
+            ) => {
+                move_up(rows, is_full, row.len());
+                let newest = rows.len() - row.len();
+                for (to, value) in rows[newest..].iter_mut().zip(row) {
+                    *to = (*value).into();
+                }
+                model.intake.check_row(&rows[newest..], lookback - 1)?;
+                if remaining > 1 {
+                    return Ok((
+                        Step::WarmingUp {
+                            remaining: remaining - 1,
+                        },
+                        false,
+                    ));
+                }
+                Ok((Step::Answer(session.run(rows, out)?), false))
+            }
+            (Way::Bank { .. }, OpenNet::Rows(_)) => Ok((Step::WarmingUp { remaining }, false)),
+        }
+    }
+}
+
+/// Makes room for the next row.
+fn move_up(rows: &mut [f64], is_full: &mut bool, n_features: usize) {
+    if core::mem::take(is_full) {
+        rows.copy_within(n_features.., 0);
+    }
+}
+
+impl Bars {
+    fn reset(&mut self) {
+        self.set.reset();
+        self.last_ns = None;
+    }
+
+    /// Whether more bars than accepted are missing before this one.
+    fn is_gap(&self, bar: &Bar, interval_ns: Option<i64>) -> bool {
+        let (Some(last), Some(interval)) = (self.last_ns, interval_ns) else {
+            return false;
+        };
+        let step = i128::from(bar.ts_ns) - i128::from(last);
+        step > i128::from(interval) * (i128::from(self.max_missing_bars) + 1)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("model", &self.model)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,278 @@
+//! Streams against whole windows: the same bits and flags after any order of pushes, peeks, preparations and resets.
+
+mod common;
+
+use common::{Shape, file, noise, schema, tensors};
+use tickfuse_core::bundle::{Missing, OutputKind, Precision, Schema};
+use tickfuse_core::error::{RunError, StreamError};
+use tickfuse_core::features::{Bar, FeatureDef, FeatureOp};
+use tickfuse_core::{Flags, Level, Model, OpenOptions, Session, Step, Stream};
+
+const SMALL: Shape = Shape {
+    n_features: 3,
+    lookback: 7,
+    n_layers: 2,
+    n_hidden: 19,
+    precision: Precision::F32,
+    kind: OutputKind::Softmax,
+};
+
+/// A stream beside the rows it was given.
+struct Twin {
+    stream: Stream,
+    session: Session,
+    rows: Vec<Vec<f32>>,
+    lookback: usize,
+    missing: Vec<Missing>,
+}
+
+impl Twin {
+    fn new(schema: &Schema, bytes: &[u8], level: Level) -> Self {
+        let options = OpenOptions {
+            level: Some(level),
+            ..OpenOptions::default()
+        };
+        let model = Model::from_bytes(bytes, options).unwrap();
+        Self {
+            stream: Stream::new(&model).unwrap(),
+            session: Session::new(&model, 1),
+            rows: Vec::new(),
+            lookback: schema.lookback(),
+            missing: schema.inputs.iter().map(|i| i.missing).collect(),
+        }
+    }
+
+    /// What `run` says of the last rows and this one.
+    fn expected(&mut self, row: &[f32]) -> Result<Option<(Flags, Vec<f32>)>, RunError> {
+        let refused = |(x, missing): (&f32, &Missing)| !x.is_finite() && *missing == Missing::Reject;
+        if let Some(column) = row.iter().zip(&self.missing).position(refused) {
+            let row = self.lookback - 1;
+            return Err(RunError::NonFinite {
+                window: 0,
+                row,
+                column,
+            });
+        }
+        if self.rows.len() + 1 < self.lookback {
+            return Ok(None);
+        }
+        let from = self.rows.len() + 1 - self.lookback;
+        let window: Vec<f32> = self.rows[from..].iter().flatten().chain(row).copied().collect();
+        let mut out = vec![0.0; 3];
+        let flags = self.session.run(&window, &mut out)?;
+        Ok(Some((flags, out)))
+    }
+
+    fn check(&mut self, row: &[f32], keep: bool) {
+        let expected = self.expected(row);
+        let mut out = vec![7.0; 3];
+        let found = match keep {
+            true => self.stream.push(row, &mut out),
+            false => self.stream.peek(row, &mut out),
+        };
+        match (expected, found) {
+            (Err(expected), Err(found)) => {
+                assert_eq!((expected, &out[..]), (found, &[7.0; 3][..]));
+                return;
+            }
+            (Ok(None), Ok(Step::WarmingUp { remaining })) => {
+                assert_eq!(remaining, self.lookback - 1 - self.rows.len());
+                assert_eq!(out, [7.0; 3]);
+            }
+            (Ok(Some((flags, expected))), Ok(Step::Answer(found))) => {
+                assert_eq!(flags, found);
+                assert!(
+                    expected.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "{expected:?} {out:?}"
+                );
+            }
+            (expected, found) => panic!("{expected:?} {found:?}"),
+        }
+        if keep {
+            self.rows.push(row.to_vec());
+        }
+    }
+}
+
+fn levels() -> impl Iterator<Item = Level> {
+    Level::ALL.into_iter().filter(|level| level.is_available())
+}
+
+/// Random operations; a number in 0..100 per step decides.
+fn operate(shape: Shape, level: Level, n: usize) {
+    let schema = schema(shape);
+    let bytes = file(&schema, &tensors(&schema, 5));
+    let mut twin = Twin::new(&schema, &bytes, level);
+    for step in 0..n {
+        let dice = ((noise(9, step) + 1.0) * 50.0) as usize;
+        let mut row: Vec<f32> = (0..shape.n_features)
+            .map(|i| noise(step as u64 + 10, i) * 3.0)
+            .collect();
+        if dice.is_multiple_of(17) {
+            row[step % shape.n_features] = f32::NAN;
+        }
+        match dice {
+            0..55 => twin.check(&row, true),
+            55..70 => twin.check(&row, false),
+            70..82 => twin.stream.prepare(),
+            82..97 => {
+                twin.stream.prepare_some(dice % 5);
+            }
+            97 => twin.stream.set_max_missing_bars(1),
+            _ => {
+                twin.stream.reset();
+                twin.rows.clear();
+            }
+        }
+    }
+}
+
+fn shapes() -> [Shape; 5] {
+    let shape = |(n_features, lookback, n_layers, n_hidden): (usize, usize, usize, usize)| Shape {
+        n_features,
+        lookback,
+        n_layers,
+        n_hidden,
+        ..SMALL
+    };
+    [
+        (3, 7, 2, 19),
+        (1, 1, 1, 3),
+        (2, 2, 3, 40),
+        (5, 20, 1, 64),
+        (4, 13, 2, 128),
+    ]
+    .map(shape)
+}
+
+#[test]
+fn any_order_of_operations_gives_the_bits_of_whole_windows() {
+    for level in levels() {
+        for shape in shapes() {
+            for precision in [Precision::F32, Precision::Bf16] {
+                operate(Shape { precision, ..shape }, level, 600);
+            }
+        }
+    }
+}
+
+/// `cargo test --release -p tickfuse-core --test stream -- --ignored`
+#[test]
+#[ignore = "minutes: a million operations per net, level and precision"]
+fn a_million_operations_give_the_bits_of_whole_windows() {
+    for level in levels() {
+        for shape in &shapes()[..3] {
+            for precision in [Precision::F32, Precision::Bf16] {
+                operate(Shape { precision, ..*shape }, level, 1_000_000);
+            }
+        }
+    }
+}
+
+/// A model of two features of bars.
+fn of_bars() -> std::sync::Arc<Model> {
+    let mut schema = schema(Shape {
+        n_features: 2,
+        ..SMALL
+    });
+    schema.bar_interval_ns = Some(60);
+    schema.inputs[0].feature = Some(FeatureOp::LogRet { lag: 2 });
+    schema.inputs[1].feature = Some(FeatureOp::SmaRatio { n: 4 });
+    let bytes = file(&schema, &tensors(&schema, 5));
+    Model::from_bytes(&bytes, OpenOptions::default()).unwrap()
+}
+
+fn bar(i: i64) -> Bar {
+    let close = 100.0 + f64::from(noise(4, i as usize));
+    Bar {
+        ts_ns: i * 60,
+        open: close,
+        high: close + 1.0,
+        low: close - 1.0,
+        close,
+        volume: 1.0,
+    }
+}
+
+#[test]
+fn bars_become_rows_and_answers_and_a_gap_begins_anew() {
+    let model = of_bars();
+    let (mut stream, mut session) = (Stream::new(&model).unwrap(), Session::new(&model, 1));
+    let mut features = model.feature_set().unwrap();
+    assert_eq!(
+        features.defs()[0],
+        FeatureDef {
+            name: "x0".into(),
+            op: FeatureOp::LogRet { lag: 2 }
+        }
+    );
+    let (mut rows, mut row) = (Vec::new(), [0.0; 2]);
+    let (mut out, mut expected, mut peeked) = ([0.0; 3], [0.0; 3], [0.0; 3]);
+    // Three bars of warm-up and seven rows.
+    for i in 0..40 {
+        if matches!(
+            features.push(&bar(i), &mut row).unwrap(),
+            tickfuse_core::features::Ready::Row
+        ) {
+            rows.extend(row);
+        }
+        let step = stream.peek_bar(&bar(i), &mut peeked).unwrap();
+        assert_eq!(stream.push_bar(&bar(i), &mut out).unwrap(), step);
+        if i < 9 {
+            assert_eq!(
+                step,
+                Step::WarmingUp {
+                    remaining: 9 - i as usize
+                }
+            );
+            continue;
+        }
+        session.run(&rows[rows.len() - 14..], &mut expected).unwrap();
+        assert_eq!(
+            (step, out, peeked),
+            (Step::Answer(Flags::NONE), expected, expected)
+        );
+    }
+    let repeated = stream.push_bar(&bar(39), &mut out).unwrap_err();
+    assert!(matches!(repeated, StreamError::Feature(_)), "{repeated}");
+    assert_eq!(stream.remaining(), 1);
+    stream.set_max_missing_bars(1);
+    assert!(matches!(
+        stream.push_bar(&bar(41), &mut out).unwrap(),
+        Step::Answer(_)
+    ));
+    assert_eq!(
+        stream.peek_bar(&bar(44), &mut out).unwrap(),
+        Step::WarmingUp { remaining: 10 }
+    );
+    assert_eq!(
+        stream.push_bar(&bar(44), &mut out).unwrap(),
+        Step::WarmingUp { remaining: 9 }
+    );
+}
+
+#[test]
+fn a_model_of_rows_takes_no_bars() {
+    let schema = schema(SMALL);
+    let bytes = file(&schema, &tensors(&schema, 5));
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let mut stream = Stream::new(&model).unwrap();
+    assert_eq!(
+        stream.push_bar(&bar(0), &mut [0.0; 3]).unwrap_err(),
+        StreamError::NoBars
+    );
+    assert!(matches!(
+        stream.push(&[0.0; 2], &mut [0.0; 3]),
+        Err(RunError::InputLength {
+            expected: 3,
+            found: 2
+        })
+    ));
+    assert!(matches!(
+        stream.push(&[0.0; 3], &mut [0.0; 4]),
+        Err(RunError::OutputLength {
+            expected: 3,
+            found: 4
+        })
+    ));
+}
