@@ -59,7 +59,7 @@ mod stream;
 pub use flags::Flags;
 pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};
-pub use nets::write_model;
+pub use nets::{Contexts, write_model};
 pub use session::{Sample, Session};
 pub use simd::Level;
 pub use stream::{Step, Stream};

@@ -2,11 +2,11 @@
 
 use crate::bundle::{Bundle, Input, OpenOptions as BundleOptions, Scaler, Schema};
 use crate::columns::Intake;
-use crate::error::OpenError;
+use crate::error::{OpenError, RunError};
 use crate::features::{FeatureDef, FeatureSet};
 use crate::kernels::{Affine, Kernels};
-use crate::nets::OpenNet;
-use crate::session::Session;
+use crate::nets::{Contexts, OpenNet, XtrendNet};
+use crate::session::{Sample, Session};
 use crate::simd::Level;
 use alloc::format;
 use alloc::string::String;
@@ -80,8 +80,8 @@ impl Model {
     fn from_bundle(bundle: Bundle, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let level = options.level.unwrap_or_else(Level::detect);
         let kernels = Kernels::for_level(level).ok_or(OpenError::LevelUnavailable(level.name()))?;
-        let net = OpenNet::open(&bundle, kernels)?;
         let intake = Intake::new(bundle.schema());
+        let net = OpenNet::open(&bundle, &intake, kernels)?;
         check_features(bundle.schema())?;
         let scalers = affine(bundle.schema());
         let model = Arc::new(Self {
@@ -134,6 +134,35 @@ impl Model {
     #[must_use]
     pub fn is_mapped(&self) -> bool {
         self.bundle.is_mapped()
+    }
+
+    /// The contexts that the file brought along and that a session begins with; of an X-Trend only.
+    #[must_use]
+    pub fn contexts(&self) -> Option<&Contexts> {
+        self.net.with_contexts().ok().map(XtrendNet::contexts)
+    }
+
+    /// `[contexts at most, rows, columns]` of [`Model::encode_contexts`]; of an X-Trend only. The columns are the real
+    /// inputs in the schema's order, and in the paper's form the scaled return of the next step behind them.
+    #[must_use]
+    pub fn context_shape(&self) -> Option<[usize; 3]> {
+        self.net.with_contexts().ok().map(XtrendNet::context_shape)
+    }
+
+    /// Encodes contexts to take the place of the file's own: raw rows `[contexts, rows, columns]` as
+    /// [`Model::context_shape`] has them, oldest row first, one to as many contexts as it says, and the code of each
+    /// one's entity. The same rows as the file's give the same answers, bit for bit.
+    ///
+    /// Allocates and takes as long as two windows per context: for whoever keeps contexts fresh, not for the thread that
+    /// answers, which is handed the result by [`Session::set_contexts`]. Values are refused where they are missing,
+    /// whatever the column's policy: who chooses contexts can choose whole ones.
+    ///
+    /// # Errors
+    /// [`RunError::NoContexts`], [`RunError::ContextCount`], [`RunError::ContextLength`], [`RunError::ContextEntity`],
+    /// [`RunError::ContextNonFinite`].
+    pub fn encode_contexts<S: Sample>(&self, rows: &[S], entities: &[u32]) -> Result<Contexts, RunError> {
+        let net = self.net.with_contexts()?;
+        net.encode_contexts(self.kernels, &self.intake, rows, entities)
     }
 
     /// Runs the file's golden windows; `Ok` holds the largest absolute deviation.

@@ -8,7 +8,7 @@ use crate::flags::Flags;
 use crate::interpretation::Interpretation;
 use crate::kernels::{Affine, Kernels, MAX_BATCH};
 use crate::model::Model;
-use crate::nets::{LstmNet, LstmWork, OpenNet, RowsWork};
+use crate::nets::{Contexts, LstmNet, LstmWork, OpenNet, RowsWork};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,8 +40,8 @@ impl Sample for f64 {
 
 /// The working memory of one thread for whole windows of one model.
 ///
-/// After construction neither [`Session::run`] nor [`Session::run_batch`] allocates, locks, calls the system or
-/// panics, whatever the input.
+/// After construction neither [`Session::run`] nor [`Session::run_lengths`] nor [`Session::run_batch`] allocates, locks,
+/// calls the system or panics, whatever the input.
 pub struct Session {
     model: Arc<Model>,
     work: Work,
@@ -50,6 +50,8 @@ pub struct Session {
     /// Centre and scale of every normalizer of an LSTM stack.
     targets: Vec<CenterScale>,
     max_batch: usize,
+    /// Whether a window was answered.
+    has_run: bool,
 }
 
 /// Buffers of the two kinds of nets.
@@ -82,6 +84,7 @@ impl Session {
                 OpenNet::Rows(_) => Vec::new(),
             },
             max_batch: max_batch.max(1),
+            has_run: false,
             model: Arc::clone(model),
         }
     }
@@ -124,12 +127,27 @@ impl Session {
     }
 
     /// Selection and attention weights of the last window run; none before the first one, and none of an LSTM stack.
-    /// After an error they are of no use.
+    /// After an error they are of no use. Nothing is computed again, but the answer is allocated: not for the hot path.
     #[must_use]
     pub fn interpret(&self) -> Vec<Interpretation> {
         match (&self.model.net, &self.work) {
-            (OpenNet::Rows(net), Work::Rows(_, work)) => net.interpret(work),
+            (OpenNet::Rows(net), Work::Rows(_, work)) if self.has_run => net.interpret(work),
             _ => Vec::new(),
+        }
+    }
+
+    /// Attends to these contexts from the next window on, instead of the file's own or those set before.
+    ///
+    /// Neither copies nor allocates. The contexts before are freed here if nobody else has a handle to them: keep one
+    /// where that must not happen. [`Model::contexts`] leads back to the file's own.
+    ///
+    /// # Errors
+    /// [`RunError::NoContexts`], [`RunError::ForeignContexts`]; then nothing has changed.
+    pub fn set_contexts(&mut self, contexts: &Contexts) -> Result<(), RunError> {
+        let net = self.model.net.with_contexts()?;
+        match &mut self.work {
+            Work::Rows(_, RowsWork::Xtrend(work)) => net.set_contexts(work, contexts),
+            _ => Err(RunError::NoContexts),
         }
     }
 
@@ -250,11 +268,13 @@ impl Session {
             model,
             work: Work::Rows(intake, work),
             finish,
+            has_run,
             ..
         } = self
         else {
             return Ok(flags);
         };
+        *has_run = true;
         let OpenNet::Rows(net) = &model.net else {
             return Ok(flags);
         };

@@ -2,8 +2,11 @@
 
 mod common;
 
+use common::families;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
+use tickfuse_core::bundle::Net;
 use tickfuse_core::{Level, Model, OpenOptions, Session};
 
 struct Counting;
@@ -66,5 +69,85 @@ fn runs_batches_and_refusals_never_allocate() {
             });
             assert_eq!(allocations, 0, "{} on {}", schema.name, level.name());
         }
+    }
+}
+
+#[test]
+fn sessions_that_read_rows_never_allocate() {
+    for schema in families::small_schemas() {
+        let file = families::file(&schema, &families::tensors(&schema));
+        let windows = families::windows(&schema, 2).concat();
+        let (n_window, n_out) = (windows.len() / 2, schema.n_outputs());
+        let lengths = [schema.lookback(), schema.net.n_ahead()];
+        let mut bad = windows.clone();
+        // The last row of the past, in the last column: a real of every schema.
+        bad[(schema.lookback() * schema.n_features()) - 1] = f32::NAN;
+        for level in Level::available() {
+            let mut session = families::session(&file, level);
+            let mut out = vec![0.0; 2 * n_out];
+            let mut runs = || {
+                for _ in 0..5 {
+                    session.run_batch(&windows, 2, &mut out).unwrap();
+                    session.run_batch(&bad, 2, &mut out).unwrap_err();
+                    session.run(&windows[1..], &mut out).unwrap_err();
+                    let (window, out) = (&windows[..n_window], &mut out[..n_out]);
+                    session.run(window, out).unwrap();
+                    session.run_lengths(window, lengths[0], lengths[1], out).unwrap();
+                    session.run_lengths(window, lengths[0] + 1, 0, out).unwrap_err();
+                }
+            };
+            let what = format!("{:?} on {}", schema.net, level.name());
+            assert_eq!(count(&mut runs), 0, "{what}");
+            // What it hands out belongs to the caller; afterwards it is as before.
+            assert!(count(|| drop(session.interpret())) > 0, "{what}");
+            let mut run = || session.run(&windows[..n_window], &mut out[..n_out]);
+            assert_eq!(count(|| assert!(run().is_ok())), 0, "{what}, after a look inside");
+        }
+    }
+}
+
+#[test]
+fn shorter_windows_never_allocate() {
+    let schema = families::tft_schema(families::SMALL_TFT);
+    let file = families::file(&schema, &families::tensors(&schema));
+    let window = families::windows(&schema, 1).concat();
+    let mut session = families::session(&file, Level::detect());
+    let mut out = vec![0.0; schema.n_outputs()];
+    for (n_encoder, n_decoder) in [(5, 3), (0, 1), (1, 2), (4, 3)] {
+        let window = &window[..(n_encoder + n_decoder) * schema.n_features()];
+        let out = &mut out[..n_decoder * schema.n_columns()];
+        let mut run = || session.run_lengths(window, n_encoder, n_decoder, out);
+        let allocations = count(|| assert!(run().is_ok()));
+        assert_eq!(allocations, 0, "{n_encoder} and {n_decoder} rows");
+    }
+}
+
+#[test]
+fn other_contexts_are_set_without_an_allocation() {
+    for config in families::xtrends() {
+        let schema = families::schema(Net::Xtrend(config), 5);
+        let file = families::file(&schema, &families::tensors(&schema));
+        let window = families::windows(&schema, 1).concat();
+        let mut session = families::session(&file, Level::detect());
+        let model = Arc::clone(session.model());
+        let [_, n_rows, n_columns] = model.context_shape().unwrap();
+        let rows = vec![0.5_f32; n_rows * n_columns];
+        let contexts = model.encode_contexts(&rows, &[1]).unwrap();
+        let foreign = families::session(&file, Level::detect())
+            .model()
+            .contexts()
+            .unwrap()
+            .clone();
+        let mut out = vec![0.0; schema.n_outputs()];
+        let allocations = count(|| {
+            for _ in 0..5 {
+                session.set_contexts(&contexts).unwrap();
+                session.run(&window, &mut out).unwrap();
+                session.set_contexts(&foreign).unwrap_err();
+                session.set_contexts(model.contexts().unwrap()).unwrap();
+                session.run(&window, &mut out).unwrap();
+            }
+        });
+        assert_eq!(allocations, 0, "{:?}", schema.net);
     }
 }

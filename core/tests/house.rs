@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 54] = [
+const EDGES: [(&str, &str, &str); 55] = [
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
@@ -35,6 +35,7 @@ const EDGES: [(&str, &str, &str); 54] = [
     ("model", "session", "runs the golden windows"),
     ("model", "simd", "the level"),
     ("nets", "bundle", "tensors in and out of the file"),
+    ("nets", "columns", "scales contexts as windows are scaled"),
     ("nets", "error", "its errors"),
     ("nets", "interpretation", "what a net hands out of its buffers"),
     (

@@ -108,7 +108,7 @@ fn operate(shape: Shape, level: Level, n: usize) {
         let mut row: Vec<f32> = (0..shape.n_features)
             .map(|i| noise(step as u64 + 10, i) * 3.0)
             .collect();
-        if dice % 17 == 0 {
+        if dice.is_multiple_of(17) {
             row[step % shape.n_features] = f32::NAN;
         }
         match dice {

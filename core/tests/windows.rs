@@ -4,7 +4,7 @@ mod common;
 
 use common::{Shape, file, schema, tensors, window};
 use proptest::prelude::*;
-use tickfuse_core::bundle::{OutputKind, Precision};
+use tickfuse_core::bundle::{Activation, Net, OutputKind, Precision};
 use tickfuse_core::error::RunError;
 use tickfuse_core::plain::{LstmNet, PlainTensors};
 use tickfuse_core::{Flags, Level, Model, OpenOptions, Session};
@@ -92,6 +92,52 @@ fn corner_shapes_equal_the_oracle_on_every_level() {
                 check(shape, n, level);
             }
         }
+    }
+}
+
+#[test]
+fn every_activation_of_a_head_equals_the_oracle_on_every_level() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        for activations in [
+            [Activation::Elu, Activation::None],
+            [Activation::Relu, Activation::Elu],
+            [Activation::None, Activation::Relu],
+        ] {
+            let shape = Shape { precision, ..SMALL };
+            for level in Level::available() {
+                check_head(shape, activations, level);
+            }
+        }
+    }
+}
+
+/// A head of these activations, its columns as they are.
+fn check_head(shape: Shape, activations: [Activation; 2], level: Level) {
+    let kind = OutputKind::Linear;
+    let mut schema = schema(Shape { kind, ..shape });
+    let Net::Lstm(config) = &mut schema.net else {
+        panic!("a stack");
+    };
+    for (layer, activation) in config.head.iter_mut().zip(activations) {
+        layer.activation = activation;
+    }
+    let plain = tensors(&schema, 3);
+    let options = OpenOptions {
+        level: Some(level),
+        ..OpenOptions::default()
+    };
+    let model = Model::from_bytes(&file(&schema, &plain), options).unwrap();
+    let window = window(&schema, 100);
+    let mut out = [0.0; 3];
+    Session::new(&model, 1).run(&window, &mut out).unwrap();
+    for (found, expected) in out.iter().zip(oracle(&schema, &plain, &window)) {
+        let deviation = (f64::from(*found) - expected).abs();
+        let what = format!(
+            "{precision:?} {activations:?} {}",
+            level.name(),
+            precision = shape.precision
+        );
+        assert!(deviation <= bound(shape.precision), "{what}: {deviation}");
     }
 }
 

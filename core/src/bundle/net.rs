@@ -481,6 +481,7 @@ impl QuantileTftConfig {
         in_range("net.n_layers", self.n_layers, MAX_LAYERS)?;
         in_range("net.n_classes", self.n_classes, MAX_WIDTH)?;
         in_range("net.n_quantiles", self.n_quantiles, MAX_WIDTH)?;
+        has_half(self.n_hidden)?;
         divides(self.n_heads, self.n_hidden)
     }
 }
@@ -503,6 +504,9 @@ impl XtrendConfig {
         in_range("net.n_layers", self.n_layers, MAX_LAYERS)?;
         in_range("net.n_entities", self.n_entities, MAX_CATEGORIES)?;
         divides(self.n_heads, self.n_hidden)?;
+        if self.form == XtrendForm::Shared {
+            has_half(self.n_hidden)?;
+        }
         if (self.head == XtrendHead::Quantile) != (self.n_quantiles > 0) || self.n_quantiles > MAX_WIDTH {
             return Err(schema(format!(
                 "net.n_quantiles: expected one or more with the quantile head alone, found {}",
@@ -542,6 +546,16 @@ impl XtrendConfig {
         }
         Ok(())
     }
+}
+
+/// Whether the hidden layer of a head, half as wide as the net, has a unit.
+fn has_half(n_hidden: usize) -> Result<(), OpenError> {
+    if n_hidden >= 2 {
+        return Ok(());
+    }
+    Err(schema(format!(
+        "net.n_hidden: expected 2 or more for heads of half that width, found {n_hidden}"
+    )))
 }
 
 fn divides(n_heads: usize, n_hidden: usize) -> Result<(), OpenError> {

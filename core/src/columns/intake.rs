@@ -14,25 +14,25 @@ use alloc::vec::Vec;
 /// How a window becomes a net's rows.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// The schema's normalizers.
     pub(crate) scalings: Vec<Scaling>,
     n_features: usize,
-    n_reals: usize,
+    pub(super) n_reals: usize,
     n_codes: usize,
     lookback: usize,
     n_ahead: usize,
 }
 
 #[derive(Debug)]
-struct Column {
+pub(super) struct Column {
     role: Role,
     missing: Missing,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Code {
         place: usize,
         n: usize,
@@ -50,7 +50,7 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Scale {
+pub(super) enum Scale {
     Affine {
         center: f64,
         recip: f64,
@@ -60,7 +60,7 @@ enum Scale {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+pub(super) enum What {
     RelativeTime,
     EncoderLength,
     Center(usize),
@@ -319,7 +319,7 @@ impl Intake {
         Ok(())
     }
 
-    fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
+    pub(super) fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
         match scale {
             Scale::Affine { center, recip } => ((raw - center) * recip) as f32,
             Scale::Normalizer(place) => self.scalings[place].scaled(raw, targets[place]),

@@ -1,6 +1,7 @@
 //! The columns of windows and answers: raw values to what a net reads, head values to outputs in their units.
 
 pub(crate) mod answer;
+mod contexts;
 mod intake;
 mod normalize;
 

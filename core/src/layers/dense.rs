@@ -33,8 +33,10 @@ impl DenseLayer {
                 kernels.dense_bf16(w, &self.bias, &x[..self.n_in.next_multiple_of(2)], out);
             }
         }
-        if self.activation == Activation::Relu {
-            kernels.relu(bytemuck::must_cast_slice_mut(out));
+        match self.activation {
+            Activation::None => {}
+            Activation::Relu => kernels.relu(bytemuck::must_cast_slice_mut(out)),
+            Activation::Elu => kernels.elu(bytemuck::must_cast_slice_mut(out)),
         }
     }
 }

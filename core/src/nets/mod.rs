@@ -11,7 +11,8 @@ mod tft;
 mod xtrend;
 
 use crate::bundle::{self, Bundle, CONTEXTS_PREFIX, Net, PLAIN_PREFIX, Schema, Tensor};
-use crate::error::{OpenError, WriteError};
+use crate::columns::Intake;
+use crate::error::{OpenError, RunError, WriteError};
 use crate::interpretation::Interpretation;
 use crate::kernels::Kernels;
 use crate::layers::Rows;
@@ -26,6 +27,7 @@ pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
 pub(crate) use tft::{TftNet, TftWork};
+pub use xtrend::Contexts;
 pub(crate) use xtrend::{XtrendNet, XtrendWork};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
@@ -117,15 +119,25 @@ pub(crate) enum RowsWork {
 
 impl OpenNet {
     /// Takes the net's tensors out of the bundle, all of them and no others.
-    pub(crate) fn open(bundle: &Bundle, kernels: &Kernels) -> Result<Self, OpenError> {
+    pub(crate) fn open(bundle: &Bundle, intake: &Intake, kernels: &Kernels) -> Result<Self, OpenError> {
         Ok(match &bundle.schema().net {
             Net::Lstm(config) => Self::Lstm(LstmNet::open(bundle, config)?),
             Net::Tft(config) => Self::Rows(RowsNet::Tft(TftNet::open(bundle, config)?)),
             Net::QuantileTft(config) => {
                 Self::Rows(RowsNet::QuantileTft(QuantileTftNet::open(bundle, config)?))
             }
-            Net::Xtrend(config) => Self::Rows(RowsNet::Xtrend(XtrendNet::open(bundle, config, kernels)?)),
+            Net::Xtrend(config) => {
+                Self::Rows(RowsNet::Xtrend(XtrendNet::open(bundle, config, intake, kernels)?))
+            }
         })
+    }
+
+    /// The net if it attends to contexts.
+    pub(crate) fn with_contexts(&self) -> Result<&XtrendNet, RunError> {
+        match self {
+            Self::Rows(RowsNet::Xtrend(net)) => Ok(net),
+            _ => Err(RunError::NoContexts),
+        }
     }
 }
 

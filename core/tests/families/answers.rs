@@ -98,6 +98,36 @@ fn bf16_answers_stay_near_the_original() {
     }
 }
 
+/// Selections in front of the queries and in the decoder, attention to rows or contexts.
+#[test]
+fn weights_and_attention_are_those_of_own_programs() {
+    for name in NETS
+        .into_iter()
+        .filter(|n| n.starts_with("xtrend") || *n == "quantile_tft")
+    {
+        let fixture = Fixture::open(name);
+        let file = file(&fixture, Precision::F32);
+        let mut session = session(&file, Level::detect());
+        for (i, window) in fixture.windows().iter().enumerate() {
+            let mut out = vec![0.0; session.model().schema().n_outputs()];
+            session.run(&window.rows, &mut out).expect("the window is sound");
+            let found = session.interpret();
+            assert!(found.len() >= 2, "{name}: selections and attention");
+            for found in found {
+                let expected = fixture.own_weights(found.name, i);
+                assert_eq!(found.values.len(), expected.len(), "{name} {}", found.name);
+                for (a, b) in found.values.iter().zip(&expected) {
+                    assert!(
+                        (f64::from(*a) - b).abs() <= 1e-5,
+                        "{name} {}: {a} and {b}",
+                        found.name
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Weights and attention of pytorch-forecasting's nets, with its own names and layouts.
 #[test]
 fn weights_and_attention_are_those_of_pytorch_forecasting() {

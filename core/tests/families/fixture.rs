@@ -1,11 +1,11 @@
 //! One net of `fixtures/nets` as a schema, plain tensors, and windows with the answers expected for them.
 
+use crate::common::families::outputs;
 use npyz::npz::NpzArchive;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tickfuse_core::bundle::{
-    Arrival, Categories, FORMAT, Input, Net, Output, OutputKind, Precision, Role, Scaler, Schema, TftConfig,
-    XtrendForm, XtrendHead,
+    Arrival, Categories, FORMAT, Input, Net, Precision, Role, Scaler, Schema, TftConfig,
 };
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
 
@@ -125,6 +125,17 @@ fn tensors(path: &Path) -> PlainTensors {
         .collect()
 }
 
+/// Attention `[n, heads, queries, rows]` of window `i` as `[queries, heads, rows]`.
+fn queries_first(attention: &Array<f64>, i: usize) -> Vec<f64> {
+    let (n_queries, n_rows) = (attention.shape[2], attention.shape[3]);
+    let rows: Vec<&[f64]> = attention.at(i).chunks_exact(n_rows).collect();
+    let of_query = |q: usize| rows.iter().skip(q).step_by(n_queries);
+    (0..n_queries)
+        .flat_map(of_query)
+        .flat_map(|row| row.iter().copied())
+        .collect()
+}
+
 /// The last step's columns as the core orders them: the original has the position behind the distribution.
 fn position_first(answers: &[f64], n_columns: usize) -> Vec<f64> {
     let mut last = answers[answers.len() - n_columns..].to_vec();
@@ -190,31 +201,6 @@ impl Fixture {
         }
     }
 
-    /// The groups of the head's columns: the values as they are, but for an X-Trend.
-    fn outputs(&self) -> Vec<Output> {
-        let labels = |n: usize| (0..n).map(|i| format!("y{i}")).collect();
-        let Net::Xtrend(config) = &self.net else {
-            return vec![Output::new(
-                "y",
-                OutputKind::Linear,
-                labels(self.net.n_columns()),
-                "one",
-            )];
-        };
-        let (position, rest) = match (config.form, config.head) {
-            (XtrendForm::Shared, XtrendHead::Gaussian) => (OutputKind::Linear, OutputKind::GaussianLogSigma),
-            (XtrendForm::Shared, _) => (OutputKind::Tanh, OutputKind::Linear),
-            (_, XtrendHead::Gaussian) => (OutputKind::Tanh, OutputKind::GaussianSoftplus),
-            _ => (OutputKind::Tanh, OutputKind::Linear),
-        };
-        let n = self.net.n_columns() - 1;
-        let rest = (n > 0).then(|| Output::new("distribution", rest, labels(n), "one"));
-        [Output::new("position", position, labels(1), "one")]
-            .into_iter()
-            .chain(rest)
-            .collect()
-    }
-
     /// A schema whose outputs are what the original answers.
     pub(crate) fn schema(&self, precision: Precision, tolerance: f32) -> Schema {
         Schema {
@@ -224,7 +210,7 @@ impl Fixture {
             precision,
             inputs: self.inputs.clone(),
             bar_interval_ns: None,
-            outputs: self.outputs(),
+            outputs: outputs(&self.net),
             target: None,
             arrival: Arrival::WholeWindow,
             normalizers: Vec::new(),
@@ -256,6 +242,23 @@ impl Fixture {
             },
         };
         (0..input.shape[0]).map(window).collect()
+    }
+
+    /// The same of an own PyTorch program's net.
+    pub(crate) fn own_weights(&self, name: &str, i: usize) -> Vec<f64> {
+        let path = self.folder.join("golden.npz");
+        let get = |part: &str| array::<f64>(&path, &format!("mid.{part}"));
+        let shared = self.name.starts_with("xtrend_shared");
+        match (name, &self.net) {
+            ("encoder_weights", Net::QuantileTft(_)) => get("vsn_weights").at(i).to_vec(),
+            ("encoder_weights", _) if shared => get("target_vsn_weights").at(i).to_vec(),
+            ("encoder_weights", _) => get("query_vsn_weights").at(i).to_vec(),
+            ("decoder_weights", _) => get("decoder_vsn_weights").at(i).to_vec(),
+            ("attention", Net::QuantileTft(_)) => queries_first(&get("attention"), i),
+            ("attention", _) if shared => get("cross_attention").at(i).to_vec(),
+            ("attention", _) => queries_first(&get("cross_attention"), i),
+            other => panic!("no array for {other:?}"),
+        }
     }
 
     /// Selection or attention weights of window `i` as the core names and lays them out.

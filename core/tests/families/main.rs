@@ -3,4 +3,8 @@
 //! `fixtures/README.md` tells what the nets are and who answered for them.
 
 mod answers;
+#[path = "../common/mod.rs"]
+mod common;
+mod contexts;
 mod fixture;
+mod sizes;

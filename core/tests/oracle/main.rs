@@ -3,6 +3,8 @@
 //! `fixtures/README.md` tells what the goldens are and who made them. A deviation is a share of the largest value of its
 //! array, or of one where that is less.
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../families/fixture.rs"]
 #[allow(dead_code, reason = "the program of the packed nets uses the rest")]
 mod fixture;

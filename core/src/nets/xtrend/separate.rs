@@ -1,7 +1,8 @@
 //! The paper's form: encoders of their own for keys, values and queries, a decoder over all steps.
 
+use super::contexts::Encoded;
 use super::encoder::{Ffn, TemporalBlock};
-use super::{Contexts, Job, XtrendWork};
+use super::{Buffers, Job};
 use crate::bundle::ContextMode;
 use crate::kernels::Kernels;
 use crate::layers::{Attention, Linear, Norm, Selection, take};
@@ -50,7 +51,7 @@ impl Encoder {
     }
 
     /// All rows into `work.rows[1]`; `first` as for [`TemporalBlock::forward`].
-    fn forward(&self, kernels: &Kernels, job: Job<'_>, first: usize, work: &mut XtrendWork) {
+    fn forward(&self, kernels: &Kernels, job: Job<'_>, first: usize, work: &mut Buffers) {
         let n = job.n_rows * self.selection.lanes;
         let weights = &mut work.weights[0][..job.n_rows * self.selection.weight_lanes()];
         let [selected, out, ..] = &mut work.rows;
@@ -101,7 +102,7 @@ impl Separate {
         kernels: &Kernels,
         job: Job<'_>,
         value: bool,
-        work: &mut XtrendWork,
+        work: &mut Buffers,
         out: &mut [Lane],
     ) {
         let first = job.n_rows - out.len() / self.selection.lanes;
@@ -118,8 +119,8 @@ impl Separate {
         keys: &[Lane],
         values: &[Lane],
         n_steps: usize,
-        work: &mut XtrendWork,
-    ) -> Contexts {
+        work: &mut Buffers,
+    ) -> Encoded {
         let per_step = values.len() / n_steps;
         let n = per_step / self.selection.lanes;
         let mut mixed = vec![Lane::ZERO; values.len()];
@@ -139,11 +140,11 @@ impl Separate {
             y.copy_from_slice(mixed);
             self.self_ffn.forward(kernels, y, &[], scratch, mixed);
         }
-        Contexts::new(kernels, &self.cross_attention, keys, &mixed, n_steps)
+        Encoded::new(kernels, &self.cross_attention, keys, &mixed, n_steps)
     }
 
     /// The answer of one window.
-    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Contexts, work: &mut XtrendWork) {
+    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
         let (lanes, rows) = (self.selection.lanes, job.n_rows);
         let n = rows * lanes;
         self.query.forward(kernels, job, 0, work);
@@ -179,7 +180,7 @@ impl Separate {
     }
 
     /// `o_t = LN(FFN(Att(q_t, K, V')))` of every step into `work.rows[2]`.
-    fn attend(&self, kernels: &Kernels, contexts: &Contexts, rows: usize, work: &mut XtrendWork) {
+    fn attend(&self, kernels: &Kernels, contexts: &Encoded, rows: usize, work: &mut Buffers) {
         let lanes = self.selection.lanes;
         let n = rows * lanes;
         let [_, queries, attended, ..] = &mut work.rows;
@@ -197,7 +198,7 @@ impl Separate {
     }
 
     /// Position first, the distribution's columns behind it.
-    fn place(&self, kernels: &Kernels, work: &mut XtrendWork) {
+    fn place(&self, kernels: &Kernels, work: &mut Buffers) {
         let columns: &[f32] = bytemuck::must_cast_slice(&work.pair);
         let head: &mut [f32] = bytemuck::must_cast_slice_mut(&mut work.head);
         let Some(ptp) = &self.ptp else {

@@ -1,7 +1,8 @@
 //! Seed 002's form: one encoder for target and contexts, only the last target step is predicted.
 
+use super::contexts::Encoded;
 use super::encoder::EntityLstm;
-use super::{Contexts, Job, XtrendWork};
+use super::{Buffers, Job};
 use crate::bundle::XtrendHead;
 use crate::kernels::Kernels;
 use crate::layers::{Attention, Linear, Norm, Selection, take};
@@ -47,7 +48,7 @@ impl Shared {
     }
 
     /// The normalised last state of a series.
-    pub(super) fn encode(&self, kernels: &Kernels, job: Job<'_>, work: &mut XtrendWork, out: &mut [Lane]) {
+    pub(super) fn encode(&self, kernels: &Kernels, job: Job<'_>, work: &mut Buffers, out: &mut [Lane]) {
         let lanes = self.selection.lanes;
         let n = job.n_rows * lanes;
         let weights = &mut work.weights[0][..job.n_rows * self.selection.weight_lanes()];
@@ -68,7 +69,7 @@ impl Shared {
     }
 
     /// Keys and values of the cross attention from the contexts' last states, `norm1(V + SelfAtt(V, V, V))`.
-    pub(super) fn mix(&self, kernels: &Kernels, states: &[Lane], work: &mut XtrendWork) -> Contexts {
+    pub(super) fn mix(&self, kernels: &Kernels, states: &[Lane], work: &mut Buffers) -> Encoded {
         let lanes = self.selection.lanes;
         let n = states.len() / lanes;
         let mut scratch = &mut work.scratch[..];
@@ -81,11 +82,11 @@ impl Shared {
         self.self_attention
             .forward(kernels, states, |_| seen, &mut weights, scratch, &mut mixed);
         kernels.add_norm_rows(self.norm1.weights(), states, &mut mixed);
-        Contexts::new(kernels, &self.cross_attention, states, &mixed, 1)
+        Encoded::new(kernels, &self.cross_attention, states, &mixed, 1)
     }
 
     /// The answer of one window.
-    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Contexts, work: &mut XtrendWork) {
+    pub(super) fn run(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
         let lanes = self.selection.lanes;
         let mut both = core::mem::take(&mut work.pair);
         let (query, attended) = both.split_at_mut(lanes);
@@ -113,8 +114,29 @@ impl Shared {
     }
 }
 
-/// `2 Phi(mean / sigma) - 1`.
+/// `2 Phi(mean / sigma) - 1`, NaN for NaN (`max` alone would hide one).
 fn gaussian_position(mean: f32, log_sigma: f32) -> f32 {
+    if log_sigma.is_nan() {
+        return f32::NAN;
+    }
     let sigma = libm::exp(f64::from(log_sigma)).max(SIGMA_FLOOR);
     libm::erf(f64::from(mean) / sigma * core::f64::consts::FRAC_1_SQRT_2) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_of_one_deviation_is_68_percent_and_deviations_have_a_floor() {
+        assert!((gaussian_position(1.0, 0.0) - 0.682_689_5).abs() < 1e-7);
+        assert_eq!(gaussian_position(-1.0, -40.0), -1.0);
+        assert!((gaussian_position(1e-6, f32::NEG_INFINITY) - 0.682_689_5).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_position_without_numbers_is_no_number() {
+        assert!(gaussian_position(f32::NAN, 0.0).is_nan());
+        assert!(gaussian_position(1.0, f32::NAN).is_nan());
+    }
 }

@@ -5,6 +5,7 @@
 //! of categories, and how an answer returns to the target's unit. What cannot be taken over exactly is refused.
 
 mod agreement;
+mod batch;
 mod description;
 mod error;
 mod labels;
@@ -14,6 +15,7 @@ mod outputs;
 mod schema;
 mod tensors;
 
+pub use batch::Batch;
 pub use description::{
     CenterScale, CheckpointFacts, Class, Classes, Description, Encoder, EncoderNormalizer, GroupNormalizer,
     GroupTable, HyperParameters, Loss, Method, OneOrMany, Preprocessing, Scaling, TableRow, TorchNormalizer,

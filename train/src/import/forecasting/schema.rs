@@ -253,3 +253,79 @@ impl Columns<'_> {
         Ok(extra)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use tickfuse_core::bundle::Precision;
+
+    /// The schema of a fixture's edited description, whose tensors no longer matter.
+    fn edited(edit: impl FnOnce(&mut Value)) -> Schema {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/nets/pf_auto/model.json");
+        let mut document = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        edit(&mut document);
+        let options = ImportOptions {
+            name: "edited".into(),
+            precision: Precision::F32,
+        };
+        schema(&Description::from_value(document).unwrap(), &options).unwrap()
+    }
+
+    /// Takes a name out of lists of names, and its variable out of the network.
+    fn without(document: &mut Value, name: &str, lists: &[&str], variables: &str) {
+        for list in lists {
+            let names = document.pointer_mut(list).and_then(Value::as_array_mut).unwrap();
+            names.retain(|listed| listed != name);
+        }
+        let variables = document["net"][variables].as_array_mut().unwrap();
+        variables.retain(|variable| variable["name"] != name);
+    }
+
+    fn input<'a>(schema: &'a Schema, name: &str) -> &'a Input {
+        schema.inputs.iter().find(|i| i.name == name).unwrap()
+    }
+
+    #[test]
+    fn statistics_of_the_window_need_the_raw_target_even_if_no_net_reads_it() {
+        let lists = [
+            "/hyper_parameters/time_varying_reals_encoder",
+            "/hyper_parameters/x_reals",
+            "/preprocessing/reals",
+        ];
+        let schema = edited(|d| without(d, "close", &lists, "encoder_variables"));
+        let close = input(&schema, "close");
+        assert_eq!(
+            (close.role, close.scaler),
+            (Role::Observed, Some(Scaler::IDENTITY))
+        );
+        assert_eq!(schema.outputs[0].normalizer.as_deref(), Some("close"));
+    }
+
+    #[test]
+    fn a_table_by_labels_knows_unknown_ones_as_missing() {
+        let lists = [
+            "/hyper_parameters/static_categoricals",
+            "/hyper_parameters/x_categoricals",
+            "/preprocessing/categoricals",
+        ];
+        let schema = edited(|d| {
+            without(d, "symbol", &lists, "static_variables");
+            d["preprocessing"]["scalers"]["volume"] = json!({
+                "class": "GroupNormalizer", "method": "standard", "center": true, "transformation": "sqrt",
+                "method_kwargs": {}, "epsilon": 0.0, "groups": ["symbol"], "scale_by_group": false,
+                "table": [{ "key": ["BBB"], "center": 2.0, "scale": 3.0 }], "missing": { "center": 9.0, "scale": 0.5 },
+            });
+        });
+        let normalizer = schema.normalizers.iter().find(|n| n.name == "volume").unwrap();
+        let missing = [9.0, 0.5];
+        let rows = vec![missing, [2.0, 3.0], missing, missing, missing, missing];
+        let inputs = vec!["symbol".to_owned()];
+        assert_eq!(normalizer.source, NormalizerSource::Table { inputs, rows });
+        let symbols = input(&schema, "symbol").categories.as_ref().unwrap();
+        assert_eq!(
+            (symbols.code("BBB"), symbols.code("elsewhere")),
+            (Some(1), Some(5))
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! Running a window, a row or a bar.
+
+use super::FeatureError;
+use core::fmt;
+
+/// Why a window was not answered. Nothing was written to the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The input slice has the wrong length.
+    InputLength {
+        /// Values expected.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// The output slice has the wrong length.
+    OutputLength {
+        /// Values expected.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// An input is NaN or infinite and its policy is to refuse.
+    NonFinite {
+        /// Window in the batch.
+        window: usize,
+        /// Row in the window.
+        row: usize,
+        /// Feature column.
+        column: usize,
+    },
+    /// A value of a categorical column is no code, and the column has no unknown one.
+    Category {
+        /// Window in the batch.
+        window: usize,
+        /// Row in the window.
+        row: usize,
+        /// Column.
+        column: usize,
+        /// Codes run from 0 to below this.
+        n_categories: usize,
+    },
+    /// Rows of the past out of range.
+    EncoderLength {
+        /// Fewest.
+        expected: usize,
+        /// Most.
+        limit: usize,
+        /// Rows found.
+        found: usize,
+    },
+    /// Rows of the future out of range.
+    DecoderLength {
+        /// Most; at least one where this is not 0.
+        limit: usize,
+        /// Rows found.
+        found: usize,
+    },
+    /// A batch of zero windows, or more than the session was made for.
+    Batch {
+        /// Largest batch of this session.
+        limit: usize,
+        /// Windows asked for.
+        found: usize,
+    },
+    /// The net attends to no contexts.
+    NoContexts,
+    /// No contexts, or more than the net takes.
+    ContextCount {
+        /// Most.
+        limit: usize,
+        /// Contexts found.
+        found: usize,
+    },
+    /// The rows of contexts have the wrong length.
+    ContextLength {
+        /// Values expected for as many contexts as there are entities.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// The entity of a context is no code.
+    ContextEntity {
+        /// Context.
+        context: usize,
+        /// Codes run from 0 to below this.
+        n_entities: usize,
+        /// Code found.
+        found: u32,
+    },
+    /// A value of a context is not finite once scaled.
+    ContextNonFinite {
+        /// Context.
+        context: usize,
+        /// Row in the context.
+        row: usize,
+        /// Column in the context.
+        column: usize,
+    },
+    /// The contexts were encoded by another model, or by this one opened another time.
+    ForeignContexts,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InputLength { expected, found } => {
+                write!(f, "input: expected {expected} values, found {found}")
+            }
+            Self::OutputLength { expected, found } => {
+                write!(f, "output: expected room for {expected} values, found {found}")
+            }
+            Self::Category {
+                window,
+                row,
+                column,
+                n_categories,
+            } => write!(
+                f,
+                "input: window {window}, row {row}, column {column}: expected a category code from 0 to {}",
+                n_categories - 1
+            ),
+            Self::EncoderLength {
+                expected,
+                limit,
+                found,
+            } => write!(f, "encoder rows: expected {expected} to {limit}, found {found}"),
+            Self::DecoderLength { limit, found } => {
+                write!(
+                    f,
+                    "decoder rows: expected {} to {limit}, found {found}",
+                    limit.min(&1)
+                )
+            }
+            Self::NonFinite { window, row, column } => {
+                write!(
+                    f,
+                    "input: window {window}, row {row}, column {column} is NaN or infinite"
+                )
+            }
+            Self::Batch { limit, found } => {
+                write!(f, "batch: expected 1 to {limit} windows, found {found}")
+            }
+            Self::NoContexts => f.write_str("contexts: this model attends to none, only an X-Trend does"),
+            Self::ContextCount { limit, found } => {
+                write!(f, "contexts: expected 1 to {limit}, found {found}")
+            }
+            Self::ContextLength { expected, found } => {
+                write!(f, "contexts: expected {expected} values, found {found}")
+            }
+            Self::ContextEntity {
+                context,
+                n_entities,
+                found,
+            } => write!(
+                f,
+                "context {context}: expected an entity code below {n_entities}, found {found}"
+            ),
+            Self::ContextNonFinite { context, row, column } => write!(
+                f,
+                "context {context}, row {row}, column {column}: expected a value that is finite once scaled"
+            ),
+            Self::ForeignContexts => {
+                f.write_str("contexts: expected some that this opened model encoded, found another's")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+/// Why a stream was not made, or a bar not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The model answers future bars from rows of the future.
+    Ahead {
+        /// How many.
+        n_ahead: usize,
+    },
+    /// The model does not make its rows from bars.
+    NoBars,
+    /// The bar was refused.
+    Feature(FeatureError),
+    /// The row was refused.
+    Run(RunError),
+}
+
+impl From<FeatureError> for StreamError {
+    fn from(error: FeatureError) -> Self {
+        Self::Feature(error)
+    }
+}
+
+impl From<RunError> for StreamError {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead { n_ahead } => write!(
+                f,
+                "expected a model that answers at its last row, found one that reads {n_ahead} rows of the future: \
+                 a session takes those"
+            ),
+            Self::NoBars => {
+                f.write_str("expected a model whose inputs are features of bars; this one takes rows")
+            }
+            Self::Feature(error) => error.fmt(f),
+            Self::Run(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StreamError {}
