@@ -36,6 +36,16 @@ pub enum ArrayError {
         /// Names found.
         found: String,
     },
+    /// The archive has no array of that name.
+    #[error("{}: expected an array `{expected}`, found {found}", path.display())]
+    Missing {
+        /// File.
+        path: PathBuf,
+        /// Name wanted.
+        expected: String,
+        /// Names found.
+        found: String,
+    },
     /// The element type is not a float.
     #[error("{}: expected float32 or float64, found {found}", path.display())]
     Type {
@@ -91,11 +101,76 @@ pub fn read(path: &Path, name: &str) -> Result<Array, ArrayError> {
     values(path, file)
 }
 
-fn values<R: Read>(path: &Path, file: NpyFile<R>) -> Result<Array, ArrayError> {
-    let shape = file.shape().iter().map(|d| *d as usize).collect();
+/// An archive whose arrays are read one by one.
+pub struct Archive {
+    path: PathBuf,
+    archive: NpzArchive<BufReader<File>>,
+}
+
+impl Archive {
+    /// Opens a `.npz` file.
+    ///
+    /// # Errors
+    /// [`ArrayError::Io`].
+    pub fn open(path: &Path) -> Result<Self, ArrayError> {
+        let archive = NpzArchive::open(path).map_err(|source| ArrayError::Io {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.into(),
+            archive,
+        })
+    }
+
+    /// Names of the arrays.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.archive.array_names()
+    }
+
+    /// An array of floats or of whole numbers.
+    ///
+    /// # Errors
+    /// [`ArrayError`]; [`ArrayError::Missing`] where there is none of this name.
+    pub fn get(&mut self, name: &str) -> Result<Array, ArrayError> {
+        let mut names: Vec<String> = self.names().map(Into::into).collect();
+        names.sort_unstable();
+        let Self { path, archive } = self;
+        let found = archive.by_name(name).map_err(|source| ArrayError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let file = found.ok_or_else(|| ArrayError::Missing {
+            path: path.clone(),
+            expected: name.into(),
+            found: names.join(", "),
+        })?;
+        let is_whole =
+            matches!(file.dtype(), DType::Plain(t) if t.type_char() == TypeChar::Int && t.size_field() == 8);
+        if !is_whole {
+            return values(path, file);
+        }
+        let shape = shape(path, &file)?;
+        let wholes = file.into_vec::<i64>().map_err(|source| ArrayError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Array {
+            shape,
+            values: wholes.into_iter().map(|v| v as f64).collect(),
+        })
+    }
+}
+
+fn shape<R: Read>(path: &Path, file: &NpyFile<R>) -> Result<Vec<usize>, ArrayError> {
     if file.order() != npyz::Order::C {
         return Err(ArrayError::Order { path: path.into() });
     }
+    Ok(file.shape().iter().map(|d| *d as usize).collect())
+}
+
+fn values<R: Read>(path: &Path, file: NpyFile<R>) -> Result<Array, ArrayError> {
+    let shape = shape(path, &file)?;
     let io = |source| ArrayError::Io {
         path: path.into(),
         source,
@@ -195,6 +270,22 @@ mod tests {
         std::fs::write(&path, npz(&two).unwrap()).unwrap();
         let error = read(&path, "input").unwrap_err().to_string();
         assert!(error.contains("`input`") && error.contains("a, b"), "{error}");
+    }
+
+    #[test]
+    fn an_opened_archive_gives_floats_and_whole_numbers_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let two = [
+            ("a", vec![2], Column::F32(&[1.5, 2.0])),
+            ("b", vec![1, 0], Column::I64(&[])),
+        ];
+        std::fs::write(&path, npz(&two).unwrap()).unwrap();
+        let mut archive = Archive::open(&path).unwrap();
+        assert_eq!(archive.get("a").unwrap().values, [1.5, 2.0]);
+        assert_eq!(archive.get("b").unwrap().shape, [1, 0]);
+        let error = archive.get("c").unwrap_err().to_string();
+        assert!(error.contains("`c`") && error.contains("a, b"), "{error}");
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use half::bf16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tickfuse_core::bundle::{Input, Net, Precision, Scaler, Schema};
+use tickfuse_core::bundle::{Input, Net, Normalizer, NormalizerSource, Precision, Scaler, Schema, Transform};
 use tickfuse_core::error::{OpenError, WriteError};
-use tickfuse_core::plain::{Oracle, PlainTensor, PlainTensors};
+use tickfuse_core::plain::{Oracle, PlainTensor, PlainTensors, inverse};
 use tickfuse_core::{Model, nets};
 
 /// Golden windows per file.
@@ -89,25 +89,81 @@ fn as_stored(schema: &Schema, tensors: &PlainTensors) -> PlainTensors {
     tensors.iter().map(round).collect()
 }
 
-/// Raw windows around each scaler's centre.
+/// Raw windows around the centre of each scaler or normalizer.
 fn golden_windows(schema: &Schema) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(GOLDEN_SEED);
-    let rows = N_GOLDEN * schema.n_rows();
-    let mut value = |input: &Input| match &input.categories {
-        Some(categories) => random.random_range(0..categories.n_codes()) as f32,
-        None => {
-            let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
-            (scaler.center + scaler.scale * random.random_range(-2.0..2.0)) as f32
+    let mut value = |input: &Input| {
+        if let Some(categories) = &input.categories {
+            return random.random_range(0..categories.n_codes()) as f32;
+        }
+        let scaled = random.random_range(-2.0..2.0);
+        let normalizer = input.scaled_by.as_ref();
+        match normalizer.and_then(|name| schema.normalizers.iter().find(|n| n.name == *name)) {
+            Some(normalizer) => unscaled(normalizer, scaled) as f32,
+            None => {
+                let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
+                (scaler.center + scaler.scale * scaled) as f32
+            }
         }
     };
+    let handed_in = || schema.inputs.iter().filter(|i| i.derived.is_none());
+    let rows = N_GOLDEN * schema.n_rows();
     (0..rows)
-        .flat_map(|_| {
-            schema
-                .inputs
-                .iter()
-                .filter(|i| i.derived.is_none())
-                .map(&mut value)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|_| handed_in().map(&mut value).collect::<Vec<_>>())
         .collect()
+}
+
+/// A raw value that the normalizer's transform admits and takes near `scaled`.
+fn unscaled(normalizer: &Normalizer, scaled: f64) -> f64 {
+    let [center, scale] = match &normalizer.source {
+        NormalizerSource::Fixed { center, scale } => [*center, *scale],
+        NormalizerSource::Table { rows, .. } => rows[0],
+        NormalizerSource::Encoder { .. } => [0.0, 1.0],
+    };
+    let y = center + scale * scaled;
+    match normalizer.transform {
+        // The inverses of these answer in another unit than they take in, or lose what is negative.
+        Transform::Log1p => y.exp_m1(),
+        Transform::Count => y - 1.0,
+        Transform::Relu => y,
+        transform => inverse(transform, y),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickfuse_core::plain::{center_scale, forward};
+
+    #[test]
+    fn golden_values_are_admitted_by_every_transform() {
+        let all = [
+            Transform::Identity,
+            Transform::Log,
+            Transform::Log1p,
+            Transform::Softplus,
+            Transform::Relu,
+            Transform::Logit,
+            Transform::Count,
+            Transform::Sqrt,
+        ];
+        for transform in all {
+            let normalizer = Normalizer {
+                name: "n".into(),
+                source: NormalizerSource::Fixed {
+                    center: 0.5,
+                    scale: 2.0,
+                },
+                transform,
+            };
+            let by = center_scale(&normalizer, |_| (0, 1), |_| Vec::new());
+            for scaled in [-2.0, -0.25, 0.0, 1.5] {
+                let y = f64::from(unscaled(&normalizer, scaled) as f32);
+                assert!(forward(transform, y, f64::EPSILON).is_finite(), "{transform:?}");
+                let back = by.scaled(&normalizer, y);
+                let is_same = transform == Transform::Sqrt || (back - scaled).abs() < 1e-5;
+                assert!(is_same, "{transform:?}: {scaled} came back as {back}");
+            }
+        }
+    }
 }

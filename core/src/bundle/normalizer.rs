@@ -48,27 +48,29 @@ pub enum NormalizerSource {
         input: String,
         /// Added to the deviation.
         epsilon: f64,
-        /// Without it the scale is the mean plus epsilon and the centre 0.
+        /// Without it the centre is 0.
         center: bool,
     },
 }
 
 /// Transform before the scaling, with its inverse as pytorch-forecasting 1.8 defines both.
+///
+/// `eps` is 2^-52 where statistics are fixed or of a table, 2^-23 where they are of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
     /// None.
     #[default]
     Identity,
-    /// `ln(max(y, 1e-8))`; `exp`.
+    /// `max(ln y, -1 / eps)`, of negative values none; `exp`.
     Log,
     /// `ln(1 + y)`; `exp` (not `exp - 1`: so in the original).
     Log1p,
-    /// Inverse softplus; softplus.
+    /// `y + ln(1 - exp(-y - eps))`, above 20 `y`; softplus, above 20 the identity.
     Softplus,
     /// Identity; `max(0, x)`.
     Relu,
-    /// Logit; sigmoid.
+    /// Logit of `y` kept between `eps` and `1 - eps`; sigmoid, kept between 2^-126 and 1 - 2^-23.
     Logit,
     /// `y + 1`; softplus.
     Count,

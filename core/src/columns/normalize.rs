@@ -32,32 +32,37 @@ enum Source {
 
 /// Softplus above which both directions are the identity (PyTorch's threshold).
 const LINEAR_FROM: f64 = 20.0;
+/// Smallest and largest probability of an answer.
+const SIGMOID_FROM: f64 = f32::MIN_POSITIVE as f64;
+const SIGMOID_TO: f64 = 1.0 - f32::EPSILON as f64;
 
-/// The transform of a raw target.
-pub(crate) fn forward(transform: Transform, y: f64) -> f64 {
+/// The transform of a raw target; `eps` is the step behind 1 of the type in which the original computes, and limits what
+/// it makes of values at the edge. What lies beyond (the logarithm of a negative number) is NaN.
+pub(crate) fn forward(transform: Transform, y: f64, eps: f64) -> f64 {
     match transform {
         Transform::Identity | Transform::Relu => y,
-        Transform::Log => libm::log(y.max(1e-8)),
+        Transform::Log if y == 0.0 => -1.0 / eps,
+        Transform::Log => libm::log(y),
         Transform::Log1p => libm::log1p(y),
         Transform::Softplus if y > LINEAR_FROM => y,
-        Transform::Softplus => y + libm::log(-libm::expm1(-y)),
+        Transform::Softplus => y + libm::log(-libm::expm1(-(y + eps))),
         Transform::Logit => {
-            let p = y.clamp(1e-8, 1.0 - 1e-8);
-            libm::log(p / (1.0 - p))
+            let p = y.clamp(eps, 1.0 - eps);
+            libm::log(p) - libm::log1p(-p)
         }
         Transform::Count => y + 1.0,
         Transform::Sqrt => libm::sqrt(y),
     }
 }
 
-/// Back to the target's own unit.
+/// Back to the target's own unit, within the limits that the original's f32 sets.
 pub(crate) fn inverse(transform: Transform, x: f64) -> f64 {
     match transform {
         Transform::Identity => x,
         Transform::Log | Transform::Log1p => libm::exp(x),
         Transform::Softplus | Transform::Count => softplus(x),
         Transform::Relu => x.max(0.0),
-        Transform::Logit => 1.0 / (1.0 + libm::exp(-x)),
+        Transform::Logit => (1.0 / (1.0 + libm::exp(-x))).clamp(SIGMOID_FROM, SIGMOID_TO),
         Transform::Sqrt => x * x,
     }
 }
@@ -105,10 +110,18 @@ impl Scaling {
 
     /// The scaled value.
     pub(crate) fn scaled(&self, raw: f64, by: CenterScale) -> f32 {
-        let y = forward(self.transform, raw);
+        let y = forward(self.transform, raw, self.eps());
         match self.source {
             Source::Encoder { .. } => (y as f32 - by.center as f32) / by.scale as f32,
             _ => ((y - by.center) / by.scale) as f32,
+        }
+    }
+
+    /// Of the type in which the original transforms: of statistics of a window f32, of those of a table f64.
+    fn eps(&self) -> f64 {
+        match self.source {
+            Source::Encoder { .. } => f32::EPSILON.into(),
+            _ => f64::EPSILON,
         }
     }
 
@@ -144,19 +157,13 @@ impl Scaling {
         }
     }
 
-    /// Mean, and sample deviation (n - 1) plus epsilon, of values rounded to f32 as in the original.
+    /// Mean, or 0 without centring, and sample deviation (n - 1) plus epsilon, of values rounded to f32 as in the original.
     fn of_encoder(&self, epsilon: f64, center: bool, n: usize, raw: impl Fn(usize) -> f64) -> CenterScale {
-        let value = |row| f64::from(forward(self.transform, raw(row)) as f32);
+        let value = |row| f64::from(forward(self.transform, raw(row), self.eps()) as f32);
         let mean = (0..n).map(value).sum::<f64>() / n as f64;
-        if !center {
-            return CenterScale {
-                center: 0.0,
-                scale: mean + epsilon,
-            };
-        }
         let squares: f64 = (0..n).map(|row| (value(row) - mean) * (value(row) - mean)).sum();
         CenterScale {
-            center: mean,
+            center: if center { mean } else { 0.0 },
             scale: libm::sqrt(squares / (n - 1) as f64) + epsilon,
         }
     }
@@ -179,6 +186,9 @@ fn code_column(schema: &Schema, name: &str) -> (usize, usize) {
 mod tests {
     use super::*;
 
+    const F64: f64 = f64::EPSILON;
+    const F32: f64 = f32::EPSILON as f64;
+
     #[test]
     fn inverses_undo_their_transforms_but_for_log1p_whose_inverse_is_exp() {
         let all = [
@@ -190,15 +200,60 @@ mod tests {
         ];
         for transform in all {
             for y in [0.3, 1.0, 7.5, 40.0] {
-                let back = inverse(transform, forward(transform, y));
+                let back = inverse(transform, forward(transform, y, F64));
                 assert!(
                     (back - y).abs() < 1e-9 * y.max(1.0),
                     "{transform:?} of {y}: {back}"
                 );
             }
         }
-        assert!((inverse(Transform::Logit, forward(Transform::Logit, 0.3)) - 0.3).abs() < 1e-12);
-        assert!((inverse(Transform::Log1p, forward(Transform::Log1p, 2.0)) - 3.0).abs() < 1e-12);
-        assert!((inverse(Transform::Count, forward(Transform::Count, 5.0)) - softplus(6.0)).abs() < 1e-12);
+        assert!((inverse(Transform::Logit, forward(Transform::Logit, 0.3, F64)) - 0.3).abs() < 1e-12);
+        assert!((inverse(Transform::Log1p, forward(Transform::Log1p, 2.0, F64)) - 3.0).abs() < 1e-12);
+        assert!(
+            (inverse(Transform::Count, forward(Transform::Count, 5.0, F64)) - softplus(6.0)).abs() < 1e-12
+        );
+    }
+
+    /// Values that pytorch-forecasting 1.8.0 gives on tensors of float64 and float32.
+    #[test]
+    fn values_at_the_edge_become_what_the_original_makes_of_them() {
+        let expected = [
+            (Transform::Log, 0.0, F64, -4_503_599_627_370_496.0),
+            (Transform::Log, 0.0, F32, -8_388_608.0),
+            (Transform::Log, 1e-12, F64, -27.631_021_115_928_547),
+            (Transform::Softplus, 0.0, F64, -36.043_653_389_117_15),
+            (Transform::Softplus, 0.0, F32, -15.942_385_673_522_95),
+            (Transform::Softplus, 1e-12, F64, -27.630_799_095_981_38),
+            (Transform::Logit, 0.0, F64, -36.043_653_389_117_15),
+            (Transform::Logit, 1.0, F64, 36.043_653_389_117_15),
+            (Transform::Logit, -1.0, F32, -15.942_384_719_848_633),
+        ];
+        for (transform, y, eps, expected) in expected {
+            let found = forward(transform, y, eps);
+            assert!(
+                (found - expected).abs() < 2e-7 * expected.abs(),
+                "{transform:?} of {y}: {found}"
+            );
+        }
+        for transform in [Transform::Log, Transform::Softplus, Transform::Sqrt] {
+            assert!(forward(transform, -1.0, F64).is_nan(), "{transform:?}");
+        }
+        assert_eq!(inverse(Transform::Logit, -200.0) as f32, f32::MIN_POSITIVE);
+        assert_eq!(inverse(Transform::Logit, 200.0) as f32, 1.0 - f32::EPSILON);
+    }
+
+    #[test]
+    fn without_centring_the_deviation_of_a_window_stays_the_scale() {
+        let scaling = Scaling {
+            transform: Transform::Identity,
+            source: Source::Encoder {
+                column: 0,
+                epsilon: 0.5,
+                center: false,
+            },
+        };
+        let found = scaling.of_window(&[], 4, |row, _| [1.0, 2.0, 3.0, 6.0][row]);
+        assert_eq!(found.center, 0.0);
+        assert!((found.scale - libm::sqrt(14.0 / 3.0) - 0.5).abs() < 1e-15);
     }
 }

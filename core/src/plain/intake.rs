@@ -214,7 +214,7 @@ impl<'a> Intake<'a> {
     fn scaled(&self, input: &Input, x: f64, normalizers: &[CenterScale]) -> f64 {
         if let Some(name) = &input.scaled_by {
             let place = self.normalizer(name);
-            return normalizers[place].scaled(self.schema.normalizers[place].transform, x);
+            return normalizers[place].scaled(&self.schema.normalizers[place], x);
         }
         let scaler = input.scaler.unwrap_or(Scaler::IDENTITY);
         (x - scaler.center) / scaler.scale

@@ -16,10 +16,10 @@ pub struct CenterScale {
 }
 
 impl CenterScale {
-    /// `(transform(y) - center) / scale`.
+    /// `(transform(y) - center) / scale` by this normalizer.
     #[must_use]
-    pub fn scaled(&self, transform: Transform, y: f64) -> f64 {
-        (forward(transform, y) - self.center) / self.scale
+    pub fn scaled(&self, by: &Normalizer, y: f64) -> f64 {
+        (forward(by.transform, y, eps(&by.source)) - self.center) / self.scale
     }
 
     /// `inverse(z scale + center)`.
@@ -29,17 +29,25 @@ impl CenterScale {
     }
 }
 
-/// The transform of a raw value.
+/// The step behind 1 of the type in which the original transforms: f32 where it computes statistics of a window.
+fn eps(source: &NormalizerSource) -> f64 {
+    match source {
+        NormalizerSource::Encoder { .. } => f32::EPSILON.into(),
+        _ => f64::EPSILON,
+    }
+}
+
+/// The transform of a raw value, limited at its edges by `eps`.
 #[must_use]
-pub fn forward(transform: Transform, y: f64) -> f64 {
+pub fn forward(transform: Transform, y: f64, eps: f64) -> f64 {
     match transform {
         Transform::Identity | Transform::Relu => y,
-        Transform::Log => libm::log(y.max(1e-8)),
+        Transform::Log => libm::log(y).clamp(-1.0 / eps, f64::INFINITY),
         Transform::Log1p => libm::log1p(y),
         Transform::Softplus if y > 20.0 => y,
-        Transform::Softplus => libm::log(libm::expm1(y)),
+        Transform::Softplus => libm::log(libm::expm1(y + eps)) - eps,
         Transform::Logit => {
-            let p = y.clamp(1e-8, 1.0 - 1e-8);
+            let p = y.clamp(eps, 1.0 - eps);
             libm::log(p / (1.0 - p))
         }
         Transform::Count => y + 1.0,
@@ -55,7 +63,7 @@ pub fn inverse(transform: Transform, x: f64) -> f64 {
         Transform::Log | Transform::Log1p => libm::exp(x),
         Transform::Softplus | Transform::Count => softplus(x),
         Transform::Relu => super::relu(x),
-        Transform::Logit => super::sigmoid(x),
+        Transform::Logit => super::sigmoid(x).clamp(f32::MIN_POSITIVE.into(), 1.0 - f64::from(f32::EPSILON)),
         Transform::Sqrt => x * x,
     }
 }
@@ -88,14 +96,14 @@ pub fn center_scale(
         } => {
             let values: Vec<f64> = column(input)
                 .iter()
-                .map(|y| forward(normalizer.transform, *y))
+                .map(|y| forward(normalizer.transform, *y, eps(&normalizer.source)))
                 .collect();
             of_encoder(&values, *epsilon, *center)
         }
     }
 }
 
-/// Mean, and sample deviation plus `epsilon`; without centring the mean plus `epsilon` is the scale.
+/// Mean, or 0 without centring, and sample deviation plus `epsilon`.
 fn of_encoder(values: &[f64], epsilon: f64, center: bool) -> CenterScale {
     assert!(
         values.len() > 1,
@@ -105,16 +113,9 @@ fn of_encoder(values: &[f64], epsilon: f64, center: bool) -> CenterScale {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    if center {
-        CenterScale {
-            center: mean,
-            scale: libm::sqrt(squares / (n - 1.0)) + epsilon,
-        }
-    } else {
-        CenterScale {
-            center: 0.0,
-            scale: mean + epsilon,
-        }
+    CenterScale {
+        center: if center { mean } else { 0.0 },
+        scale: libm::sqrt(squares / (n - 1.0)) + epsilon,
     }
 }
 
@@ -127,8 +128,8 @@ mod tests {
         let found = of_encoder(&[1.0, 2.0, 3.0, 6.0], 0.5, true);
         assert_eq!(found.center, 3.0);
         assert!((found.scale - libm::sqrt(14.0 / 3.0) - 0.5).abs() < 1e-15);
-        let found = of_encoder(&[1.0, 2.0, 3.0, 6.0], 0.5, false);
-        assert_eq!((found.center, found.scale), (0.0, 3.5));
+        let uncentred = of_encoder(&[1.0, 2.0, 3.0, 6.0], 0.5, false);
+        assert_eq!((uncentred.center, uncentred.scale), (0.0, found.scale));
     }
 
     #[test]
@@ -153,7 +154,15 @@ mod tests {
             center: 0.0,
             scale: 1.0,
         };
-        let there_and_back = |transform, y| unit.undone(transform, unit.scaled(transform, y));
+        let by = |transform| Normalizer {
+            name: "n".into(),
+            source: NormalizerSource::Fixed {
+                center: 0.0,
+                scale: 1.0,
+            },
+            transform,
+        };
+        let there_and_back = |transform, y| unit.undone(transform, unit.scaled(&by(transform), y));
         for transform in [
             Transform::Identity,
             Transform::Log,

@@ -318,7 +318,9 @@ def _scaler(name: str, scaler: Any) -> dict[str, Any] | None:
         return _normalizer(name, scaler)
     if kind not in ("StandardScaler", "RobustScaler"):
         raise Refused(f"scaler of {name}: expected StandardScaler, RobustScaler, a normaliser or none, found {kind}")
-    center = scaler.mean_ if kind == "StandardScaler" else scaler.center_
+    center = scaler.center_ if kind == "RobustScaler" else scaler.mean_
+    if kind == "StandardScaler" and not scaler.with_mean:
+        center = None  # fitted, but not subtracted
     return {
         "class": kind,
         "center": 0.0 if center is None else float(center[0]),

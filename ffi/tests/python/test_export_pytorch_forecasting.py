@@ -13,9 +13,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_forecasting.metrics import NormalDistributionLoss
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 ROOT = Path(__file__).resolve().parents[3]
 NETS = ROOT / "fixtures" / "nets"
@@ -38,6 +39,21 @@ class Export(unittest.TestCase):
                 exporter.export(checkpoint, Path(scratch))
                 for name in ("weights.safetensors", "model.json"):
                     self.assertEqual((Path(scratch) / name).read_bytes(), (checkpoint.parent / name).read_bytes())
+
+    def test_rarer_objects_become_the_recorded_files(self) -> None:
+        checkpoints = sorted(NETS.parent.glob("checkpoint/*.ckpt"))
+        self.assertEqual(len(checkpoints), 2)
+        for checkpoint in checkpoints:
+            with self.subTest(checkpoint.stem), tempfile.TemporaryDirectory() as scratch:
+                exporter.export(checkpoint, Path(scratch))
+                for name, recorded in (("weights.safetensors", ".safetensors"), ("model.json", ".json")):
+                    self.assertEqual((Path(scratch) / name).read_bytes(), checkpoint.with_suffix(recorded).read_bytes())
+
+    def test_a_mean_that_is_fitted_but_not_subtracted_is_no_center(self) -> None:
+        column = np.array([[1.0], [3.0]])
+        scaler = StandardScaler(with_mean=False).fit(column)
+        plain = exporter._scaler("ret", scaler)
+        np.testing.assert_allclose((column - plain["center"]) / plain["scale"], scaler.transform(column))
 
     def test_a_checkpoint_from_before_the_attention_options_exports_as_causal(self) -> None:
         stored = _stored("pf_mixed")

@@ -1,11 +1,12 @@
-//! `tickfuse predict`: a model's answers for arrays, feature rows or bars.
+//! `tickfuse predict`: a model's answers for arrays, feature rows, bars, frames of raw columns or foreign batches.
 
 use super::model_file::ModelArg;
 use super::{CommandResult, Context, Outcome};
-use crate::arrays::{self, Column};
+use crate::arrays::{self, Archive, Column};
 use crate::data::bars::{self, ReadOptions};
 use crate::durable::write_atomic;
-use crate::predict::{self, Answers};
+use crate::import::forecasting::{Batch, Layout};
+use crate::predict::{self, Answers, frame, scaled};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,10 @@ use tickfuse_core::Model;
 ///
 /// Input: `.npy` or `.npz` (array `input`) of windows [n, lookback, n_features]; a CSV table whose columns carry the
 /// model's input names; or bars as Parquet or CSV, from which the model computes its inputs.
+///
+/// A model imported from pytorch-forecasting takes a frame of its raw columns as Parquet or CSV: per series the past, and behind
+/// it the steps to answer with the columns known ahead. It also takes the library's own batches, `.npz` with the keys of
+/// its data loader (`encoder_cont`, `decoder_cat`, `target_scale`, ...).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -30,6 +35,9 @@ pub(super) struct Args {
     /// across every gap, and the number of gaps is told.
     #[arg(long)]
     max_missing_bars: Option<u32>,
+    /// Of a frame: every window of a series, instead of the one that ends with it.
+    #[arg(long)]
+    every_window: bool,
     /// The same as --out.
     #[arg(long, conflicts_with = "out")]
     output: Option<PathBuf>,
@@ -37,7 +45,7 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     let model = args.model.open()?;
-    let series = answers(&model, &args.input, args.max_missing_bars)?;
+    let series = answers(&model, args)?;
     let written = args.out.as_ref().or(args.output.as_ref());
     if let Some(path) = written {
         write(path, &series)?;
@@ -49,21 +57,43 @@ pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn answers(model: &Arc<Model>, input: &Path, max_missing_bars: Option<u32>) -> anyhow::Result<Vec<Answers>> {
+fn answers(model: &Arc<Model>, args: &Args) -> anyhow::Result<Vec<Answers>> {
+    let input = args.input.as_path();
+    let layout = Layout::of(model.schema());
     match input.extension().and_then(|e| e.to_str()) {
-        Some("npy" | "npz") => {
-            let array = arrays::read(input, "input")?;
-            Ok(vec![
-                predict::arrays(model, &array).with_context(|| input.display().to_string())?,
-            ])
-        }
+        Some("npy" | "npz") => Ok(vec![
+            from_arrays(model, input, layout.as_ref()).with_context(|| input.display().to_string())?,
+        ]),
+        Some("csv" | "parquet") if layout.is_some() => from_frame(model, args),
         Some("csv") => match feature_rows(model, input)? {
             Some(rows) => Ok(vec![predict::rows(model, &input.display().to_string(), &rows)?]),
-            None => from_bars(model, input, max_missing_bars),
+            None => from_bars(model, input, args.max_missing_bars),
         },
-        Some("parquet") => from_bars(model, input, max_missing_bars),
+        Some("parquet") => from_bars(model, input, args.max_missing_bars),
         _ => bail!("{}: expected .npy, .npz, .csv or .parquet", input.display()),
     }
+}
+
+fn from_arrays(model: &Arc<Model>, input: &Path, layout: Option<&Layout>) -> anyhow::Result<Answers> {
+    if let Some(layout) = layout.filter(|_| input.extension().is_some_and(|e| e == "npz")) {
+        let mut archive = Archive::open(input)?;
+        if Batch::is_in(&archive) {
+            return Ok(scaled::batch(model, &Batch::read(&mut archive, layout)?)?);
+        }
+    }
+    Ok(predict::arrays(model, &arrays::read(input, "input")?)?)
+}
+
+fn from_frame(model: &Arc<Model>, args: &Args) -> anyhow::Result<Vec<Answers>> {
+    let windows = match args.every_window {
+        true => frame::Windows::Every,
+        false => frame::Windows::Last,
+    };
+    let answers = frame::file(model, &args.input, windows)?;
+    for series in &answers.too_short {
+        eprintln!("{series}: no answer, fewer rows than a window needs");
+    }
+    Ok(answers.series)
 }
 
 fn from_bars(
@@ -130,29 +160,46 @@ fn write(path: &Path, series: &[Answers]) -> anyhow::Result<()> {
 fn npz(series: &[Answers]) -> std::io::Result<Vec<u8>> {
     let values: Vec<f32> = series.iter().flat_map(|a| &a.values).copied().collect();
     let ts: Vec<i64> = series.iter().flat_map(|a| &a.ts_ns).copied().collect();
+    let steps: Vec<i64> = series.iter().flat_map(|a| &a.first_step).copied().collect();
     let n_outputs = series.first().map_or(0, |a| a.names.len()) as u64;
     let n = values.len() as u64 / n_outputs.max(1);
     let mut columns = vec![("output", vec![n, n_outputs], Column::F32(&values))];
     if !ts.is_empty() {
         columns.push(("ts_ns", vec![ts.len() as u64], Column::I64(&ts)));
     }
+    if !steps.is_empty() {
+        columns.push(("first_step", vec![steps.len() as u64], Column::I64(&steps)));
+    }
     arrays::npz(&columns)
 }
 
 fn csv_text(series: &[Answers]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let timed = series.iter().all(|a| !a.ts_ns.is_empty());
-    let lead = if timed { vec!["ts_ns", "symbol"] } else { vec![] };
     let names = series.first().map(|a| a.names.clone()).unwrap_or_default();
-    writer.write_record(lead.into_iter().chain(names.iter().map(String::as_str)))?;
+    let first = series.first().map(|a| lead_of(a, 0)).unwrap_or_default();
+    let lead = first.iter().map(|(column, _)| column.as_str());
+    writer.write_record(lead.chain(names.iter().map(String::as_str)))?;
     for answers in series {
         for (i, row) in answers.values.chunks_exact(names.len()).enumerate() {
-            let when = timed.then(|| [answers.ts_ns[i].to_string(), answers.symbols[i].clone()]);
-            let cells = row.iter().map(f32::to_string);
-            writer.write_record(when.into_iter().flatten().chain(cells))?;
+            let lead = lead_of(answers, i).into_iter().map(|(_, cell)| cell);
+            writer.write_record(lead.chain(row.iter().map(f32::to_string)))?;
         }
     }
     Ok(writer.into_inner()?)
+}
+
+/// What row `i` of a series is about, column by column.
+fn lead_of(answers: &Answers, i: usize) -> Vec<(String, String)> {
+    let mut lead = Vec::new();
+    if let Some(ts_ns) = answers.ts_ns.get(i) {
+        lead.push(("ts_ns".to_owned(), ts_ns.to_string()));
+        lead.push(("symbol".to_owned(), answers.symbols[i].clone()));
+    }
+    lead.extend(answers.series.iter().cloned());
+    if let Some(step) = answers.first_step.get(i) {
+        lead.push(("first_step".to_owned(), step.to_string()));
+    }
+    lead
 }
 
 /// The last answer of a series, column by column.
@@ -165,7 +212,19 @@ fn document(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> Val
     let one = |a: &Answers| {
         let last: serde_json::Map<String, Value> =
             last(a).map(|(name, v)| (name.clone(), json!(v))).collect();
-        json!({ "symbol": a.symbols.last(), "n": a.len(), "ts_ns": a.ts_ns.last(), "last": last, "imputed": a.imputed })
+        let mut one = json!({
+            "symbol": a.symbols.last(), "n": a.len(), "ts_ns": a.ts_ns.last(), "last": last, "imputed": a.imputed,
+        });
+        if !a.series.is_empty() {
+            let labels = a
+                .series
+                .iter()
+                .map(|(column, label)| (column.clone(), json!(label)));
+            one["series"] = labels.collect::<serde_json::Map<String, Value>>().into();
+            one["first_step"] = json!(a.first_step.last());
+            one["unknown_category"] = json!(a.unknown_category);
+        }
+        one
     };
     json!({
         "hash": model.hash(),
@@ -179,11 +238,17 @@ fn text(model: &Model, series: &[Answers], written: Option<&PathBuf>) -> String 
     let units: Vec<&str> = model.schema().outputs.iter().map(|o| o.unit.as_str()).collect();
     let line = |a: &Answers| {
         let numbers: Vec<String> = last(a).map(|(name, v)| format!("{name} {v:.6}")).collect();
-        let when = a
-            .ts_ns
-            .last()
-            .map_or_else(String::new, |ts| format!(" at {}", crate::data::time::iso(*ts)));
-        let symbol = a.symbols.last().map_or("windows", String::as_str);
+        let when = match (a.ts_ns.last(), a.first_step.last()) {
+            (Some(ts), _) => format!(" at {}", crate::data::time::iso(*ts)),
+            (None, Some(step)) => format!(" from step {step}"),
+            (None, None) => String::new(),
+        };
+        let labels: Vec<&str> = a.series.iter().map(|(_, label)| label.as_str()).collect();
+        let symbol = match a.symbols.last() {
+            Some(symbol) => symbol.clone(),
+            None if labels.is_empty() => "windows".into(),
+            None => labels.join("/"),
+        };
         format!(
             "{symbol}: {} answers, the last{when}: {} ({})",
             a.len(),

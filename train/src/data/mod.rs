@@ -16,6 +16,7 @@ pub mod contexts;
 mod csv;
 pub mod entities;
 mod error;
+pub mod frame;
 pub mod guard;
 pub mod inspect;
 pub mod label;

@@ -3,7 +3,10 @@
 //! Times: TIMESTAMP of any unit (one that is not adjusted to UTC is taken as UTC), INT96, DATE, whole numbers, ISO
 //! 8601 text. A null is an error, not a value. Compression: snappy, zstd or none.
 
+mod frame;
 mod meaning;
+
+pub(super) use self::frame::columns;
 
 use self::meaning::{Meaning, int96_to_ns, meaning, type_text};
 use super::bars::{BarFile, ReadOptions, symbol_from_name};
@@ -23,15 +26,16 @@ use std::path::Path;
 
 /// Reads every row group of the file.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataError> {
-    // The Parquet reader asserts where damaged pages contradict the footer; a damaged file has to be an error.
-    let columns = catch_unwind(|| read_columns(path)).unwrap_or_else(|_| {
-        let detail = "damaged: the pages contradict the footer".into();
-        Err(DataError::Malformed {
-            path: path.to_owned(),
-            detail,
-        })
-    });
+    let columns = catch_unwind(|| read_columns(path)).unwrap_or_else(|_| Err(damaged(path)));
     columns?.into_file(path, options)
+}
+
+/// The Parquet reader asserts where damaged pages contradict the footer; a damaged file has to be an error.
+fn damaged(path: &Path) -> DataError {
+    DataError::Malformed {
+        path: path.to_owned(),
+        detail: "damaged: the pages contradict the footer".into(),
+    }
 }
 
 fn read_columns(path: &Path) -> Result<Columns, DataError> {
@@ -229,7 +233,20 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     /// Every value of the column; the first null is an error.
-    fn all<T: DataType>(&self, mut reader: ColumnReaderImpl<T>) -> Result<Vec<T::T>, DataError> {
+    fn all<T: DataType>(&self, reader: ColumnReaderImpl<T>) -> Result<Vec<T::T>, DataError> {
+        let (values, levels) = self.values(reader)?;
+        if let Some(null) = levels.iter().position(|&level| level == 0) {
+            return Err(self.refuse(null, "a value", "null"));
+        }
+        self.require(values.len())?;
+        Ok(values)
+    }
+
+    /// The values that are there, and of an optional column a level per row: 0 for a null.
+    fn values<T: DataType>(
+        &self,
+        mut reader: ColumnReaderImpl<T>,
+    ) -> Result<(Vec<T::T>, Vec<i16>), DataError> {
         let mut values = Vec::with_capacity(self.n_rows.min(1 << 20));
         let mut levels = Vec::new();
         let mut read = 0;
@@ -243,22 +260,21 @@ impl Rows<'_> {
             }
             read += n;
         }
-        if let Some(null) = levels.iter().position(|&level| level == 0) {
-            return Err(self.refuse(null, "a value", "null"));
+        Ok((values, levels))
+    }
+
+    fn require(&self, found: usize) -> Result<(), DataError> {
+        if found == self.n_rows {
+            return Ok(());
         }
-        if values.len() != self.n_rows {
-            let detail = format!(
-                "column `{}`: expected {} rows, found {}",
-                self.name,
-                self.n_rows,
-                values.len()
-            );
-            return Err(DataError::Malformed {
-                path: self.path.to_owned(),
-                detail,
-            });
-        }
-        Ok(values)
+        let detail = format!(
+            "column `{}`: expected {} rows, found {found}",
+            self.name, self.n_rows
+        );
+        Err(DataError::Malformed {
+            path: self.path.to_owned(),
+            detail,
+        })
     }
 
     fn convert<T: DataType>(

@@ -1,4 +1,6 @@
 //! Foreign models: the only place that knows foreign names, orders and layouts.
 
+pub mod checkpoint;
+pub mod forecasting;
 pub mod pickle;
 pub mod torch;

@@ -1,6 +1,11 @@
-//! Answers for arrays of windows, for tables of feature rows and for files of bars.
+//! Answers for arrays of windows, for tables of feature rows, for files of bars, for frames of raw columns and for the batches
+//! of a foreign library.
+
+pub mod frame;
+pub mod scaled;
 
 use crate::arrays::Array;
+use crate::data::DataError;
 use crate::data::bars::Series;
 use crate::data::time::span;
 use std::sync::Arc;
@@ -21,8 +26,14 @@ pub struct Answers {
     pub symbols: Vec<String>,
     /// Open time of each window's last bar, where the input had times.
     pub ts_ns: Vec<i64>,
+    /// Column and label of the series, where the input was a frame.
+    pub series: Vec<(String, String)>,
+    /// Time index of each row's first answered step, where the input was a frame.
+    pub first_step: Vec<i64>,
     /// Whether an input was imputed anywhere.
     pub imputed: bool,
+    /// Whether a category that the model does not know was replaced by its unknown one anywhere.
+    pub unknown_category: bool,
 }
 
 impl Answers {
@@ -30,6 +41,12 @@ impl Answers {
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.len() / self.names.len().max(1)
+    }
+
+    /// Remembers what a session remarked.
+    fn note(&mut self, flags: Flags) {
+        self.imputed |= flags.contains(Flags::IMPUTED);
+        self.unknown_category |= flags.contains(Flags::UNKNOWN_CATEGORY);
     }
 
     /// Whether there is no row.
@@ -87,6 +104,41 @@ pub enum PredictError {
         /// Reason.
         error: tickfuse_core::error::FeatureError,
     },
+    /// The model does not say how a frame of raw columns becomes its windows.
+    #[error(
+        "the model does not say which columns of a frame tell series and steps apart: only imports of pytorch-forecasting do"
+    )]
+    NoFrame,
+    /// Cells of a frame.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Steps of a series are missing or repeated within a window.
+    #[error("{what}: expected `{column}` {expected} behind {before}, found {found}")]
+    Steps {
+        /// File and series.
+        what: String,
+        /// Column that counts steps.
+        column: String,
+        /// The step before.
+        before: i64,
+        /// The one behind it.
+        expected: i64,
+        /// What stands there.
+        found: i64,
+    },
+    /// A batch that does not fit the model.
+    #[error("array `{array}`: expected {expected}, found {found}")]
+    Batch {
+        /// Array.
+        array: String,
+        /// What the model reads.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The network alone could not be made of the model.
+    #[error(transparent)]
+    Network(#[from] crate::assemble::AssembleError),
     /// The session refused a window; rows count from the first window of the call.
     #[error("{what}: {error}")]
     Run {
@@ -249,7 +301,7 @@ impl Runner {
         let out = &mut self.answers.values[at..];
         let flags = self.session.run_batch(windows, n, out);
         let flags = flags.map_err(|error| PredictError::Run { what: what(), error })?;
-        self.answers.imputed |= flags.contains(Flags::IMPUTED);
+        self.answers.note(flags);
         Ok(())
     }
 
