@@ -1,4 +1,6 @@
 //! Foreign models: the only place that knows foreign names, orders and layouts.
 
 pub mod pickle;
+pub mod seed;
+pub mod state_dict;
 pub mod torch;
