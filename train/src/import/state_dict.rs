@@ -85,7 +85,11 @@ impl StateDict {
         let entry = |(key, value): (Value<'_>, Value<'_>)| {
             Ok((key.as_str()?.to_owned(), Entry::of_pickle(value.as_tensor()?)))
         };
-        dict.entries()?.into_iter().map(entry).collect::<Result<_, _>>().map(Self)
+        dict.entries()?
+            .into_iter()
+            .map(entry)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether a tensor of that name is there and was not taken.
@@ -255,7 +259,12 @@ mod tests {
         let mut dict = of(&[
             ("double", Dtype::F64, &[1], &1.1f64.to_le_bytes()),
             ("half", Dtype::F16, &[1], &half::f16::from_f32(0.25).to_le_bytes()),
-            ("brain", Dtype::BF16, &[1], &half::bf16::from_f32(-3.0).to_le_bytes()),
+            (
+                "brain",
+                Dtype::BF16,
+                &[1],
+                &half::bf16::from_f32(-3.0).to_le_bytes(),
+            ),
             ("single", Dtype::F32, &[1, 1], &7.5f32.to_le_bytes()),
         ]);
         assert_eq!(dict.take("double", &[1]).unwrap().data, [1.1]);
@@ -268,23 +277,39 @@ mod tests {
     #[test]
     fn integers_are_codes_and_nothing_else() {
         let two = 2i64.to_le_bytes();
-        let mut dict = of(&[("a", Dtype::I64, &[1], &two), ("b", Dtype::I64, &[1], &two), ("c", Dtype::U8, &[1], &[1])]);
+        let mut dict = of(&[
+            ("a", Dtype::I64, &[1], &two),
+            ("b", Dtype::I64, &[1], &two),
+            ("c", Dtype::U8, &[1], &[1]),
+        ]);
         assert_eq!(dict.take_codes("a", &[1]).unwrap().data, [2.0]);
         let text = dict.take("b", &[1]).unwrap_err().to_string();
         assert_eq!(text, "tensor `b`: expected F32, F64, F16 or BF16, found I64");
         let text = dict.take_codes("c", &[1]).unwrap_err().to_string();
-        assert_eq!(text, "tensor `c`: expected F32, F64, F16, BF16, I32 or I64, found U8");
+        assert_eq!(
+            text,
+            "tensor `c`: expected F32, F64, F16, BF16, I32 or I64, found U8"
+        );
     }
 
     #[test]
     fn a_missing_tensor_is_told_with_those_that_are_left() {
         let zero = 0f32.to_le_bytes();
-        let mut dict = of(&[("lstm.a", Dtype::F32, &[1], &zero), ("lstm.b", Dtype::F32, &[1], &zero)]);
+        let mut dict = of(&[
+            ("lstm.a", Dtype::F32, &[1], &zero),
+            ("lstm.b", Dtype::F32, &[1], &zero),
+        ]);
         dict.take("lstm.a", &[1]).unwrap();
         let text = dict.take("rnn.b", &[1]).unwrap_err().to_string();
-        assert_eq!(text, "tensor `rnn.b` is missing; not yet in their place are lstm.b");
+        assert_eq!(
+            text,
+            "tensor `rnn.b` is missing; not yet in their place are lstm.b"
+        );
         let text = dict.take("lstm.a", &[1]).unwrap_err().to_string();
-        assert!(text.starts_with("tensor `lstm.a` is missing"), "taken twice: {text}");
+        assert!(
+            text.starts_with("tensor `lstm.a` is missing"),
+            "taken twice: {text}"
+        );
     }
 
     #[test]

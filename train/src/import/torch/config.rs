@@ -167,7 +167,9 @@ mod tests {
     "#;
 
     fn refused(text: &str) -> String {
-        TorchConfig::parse(Path::new("net.toml"), text).unwrap_err().to_string()
+        TorchConfig::parse(Path::new("net.toml"), text)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]

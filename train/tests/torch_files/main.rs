@@ -1,0 +1,5 @@
+//! Files of PyTorch in and out through the real program: answers against the originals, tensors back bit by bit.
+
+mod families;
+mod program;
+mod refusals;
