@@ -23,7 +23,7 @@ pub enum TensorError {
         left: String,
     },
     /// Tensors that the net has no place for.
-    #[error("tensors without a place in the configuration: {0}")]
+    #[error("tensors that the network has no place for: {0}")]
     Leftover(String),
     /// A tensor has another shape than the net needs.
     #[error("tensor `{name}`: expected shape {expected}, found {found:?}")]
@@ -321,7 +321,7 @@ mod tests {
         let text = dict.size("a", 2, 0).unwrap_err().to_string();
         assert_eq!(text, "tensor `a`: expected shape of 2 dimensions, found [1]");
         let text = dict.finish().unwrap_err().to_string();
-        assert_eq!(text, "tensors without a place in the configuration: a");
+        assert_eq!(text, "tensors that the network has no place for: a");
     }
 
     #[test]

@@ -3,3 +3,5 @@
 mod families;
 mod program;
 mod refusals;
+mod seed_refusals;
+mod seeds;

@@ -41,7 +41,7 @@ fn sizes_that_are_not_those_of_the_tensors_name_the_tensor() {
     );
     let text = refusal(&work, &config.replace("n_layers = 2", "n_layers = 1"));
     assert!(
-        text.contains("tensors without a place in the configuration: encoder_lstm.bias_hh_l1"),
+        text.contains("tensors that the network has no place for: encoder_lstm.bias_hh_l1"),
         "{text}"
     );
 }
