@@ -121,7 +121,7 @@ fn config(name: &str) -> String {
 }
 
 /// The fixture's tensors; an X-Trend's contexts stand in its golden file, entities as integers.
-fn write_weights(name: &str, path: &Path) {
+pub(crate) fn write_weights(name: &str, path: &Path) {
     let folder = fixtures("nets").join(name);
     let mut views: Vec<(String, Dtype, Stored)> = stored(&folder.join("weights.safetensors"))
         .into_iter()
