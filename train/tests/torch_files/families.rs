@@ -283,3 +283,72 @@ fn a_bf16_model_gives_back_what_it_was_made_from() {
     assert_eq!(work.run(&args).code, Some(0));
     assert!(stored(&work.path("back.safetensors")) == stored(&work.path("w.safetensors")));
 }
+
+/// Adds keys to `net.toml`.
+fn amend(work: &Work, edit: impl Fn(&mut toml::Table)) {
+    let path = work.path("net.toml");
+    let mut config: toml::Table =
+        toml::from_str(&std::fs::read_to_string(&path).expect("a file")).expect("TOML");
+    edit(&mut config);
+    std::fs::write(path, toml::to_string(&config).expect("TOML")).expect("written");
+}
+
+fn table(text: &str) -> toml::Table {
+    toml::from_str(text).expect("TOML")
+}
+
+fn normalize(config: &mut toml::Table, normalizers: &str, used: &str) {
+    config["outputs"][0]["kind"] = "linear".into();
+    let output = config["outputs"][0].as_table_mut().expect("a table");
+    output.insert("normalizer".into(), used.into());
+    config.extend(table(normalizers));
+}
+
+#[test]
+fn normalizers_of_every_source_come_back() {
+    let work = prepare("tft_google");
+    let normalizers = r#"
+        [[normalizers]]
+        name = "fixed"
+        source = { fixed = { center = 0.1, scale = 3.0 } }
+        transform = "softplus"
+        [[normalizers]]
+        name = "by_sector"
+        source = { table = { inputs = ["sector"], rows = [[0.0, 1.0], [0.1, 2.0], [0.2, 3.0], [0.3, 4.0], [0.4, 0.7]] } }
+        [[normalizers]]
+        name = "own"
+        source = { encoder = { input = "ret", epsilon = 1e-8, center = true } }
+    "#;
+    amend(&work, |config| normalize(config, normalizers, "by_sector"));
+    goes_round(&work, &work.path("w.safetensors"));
+    let back = std::fs::read_to_string(work.path("back.toml")).expect("a file");
+    let (back, sent) = (table(&back), table(normalizers));
+    for (found, sent) in back["normalizers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .zip(sent["normalizers"].as_array().expect("a list"))
+    {
+        assert_eq!(found["source"], sent["source"]);
+    }
+}
+
+#[test]
+fn a_normalized_lstm_comes_back_with_its_table() {
+    let (work, folder) = (Work::new(), fixtures("nets/tiny_tft"));
+    let weights = folder.join("weights.safetensors");
+    let short: toml::Table = table(&std::fs::read_to_string(folder.join("net.toml")).expect("a file"));
+    let net = "family = \"lstm\"\nlookback = 60\nn_hidden = 64\nn_layers = 1\nhead = [{ n_out = 1, activation = \"none\" }]";
+    let mut config = toml::Table::new();
+    for key in ["name", "inputs", "outputs"] {
+        config.insert(key.into(), short[key].clone());
+    }
+    config.insert("net".into(), table(net).into());
+    let normalizers = "[[normalizers]]\nname = \"y\"\nsource = { fixed = { center = 0.1, scale = 3.0 } }";
+    normalize(&mut config, normalizers, "y");
+    std::fs::write(work.path("net.toml"), toml::to_string(&config).expect("TOML")).expect("written");
+    goes_round(&work, &weights);
+    let back = table(&std::fs::read_to_string(work.path("back.toml")).expect("a file"));
+    assert_eq!(back["normalizers"][0]["name"].as_str(), Some("y"));
+    assert_eq!(back["net"], config["net"]);
+}
