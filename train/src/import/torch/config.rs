@@ -147,8 +147,9 @@ impl NetConfig {
             normalizers: self.normalizers.clone(),
             outputs: self.outputs.clone(),
             target: self.target.clone(),
-            arrival: match self.net {
+            arrival: match &self.net {
                 Net::Lstm(_) => Arrival::PreRolled,
+                Net::Tft(net) if net.n_ahead == 0 => Arrival::PreRolled,
                 Net::Tft(_) | Net::QuantileTft(_) | Net::Xtrend(_) => Arrival::WholeWindow,
             },
             golden_tolerance: 1.0,
