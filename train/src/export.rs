@@ -1,14 +1,17 @@
 //! A bundle back to plain PyTorch: a safetensors state dict and the TOML file that `import torch` reads.
 //!
-//! `lstm.bias_ih_l{k}` holds the whole bias and `lstm.bias_hh_l{k}` zeros, so that a `torch.nn.LSTM` loads them as
-//! they are. A bf16 bundle gives the rounded weights, as F32.
+//! Tensors carry their plain names, an X-Trend's contexts among them. Of an LSTM stack `lstm.bias_ih_l{k}` holds the whole
+//! bias and `lstm.bias_hh_l{k}` zeros, so that a `torch.nn.LSTM` loads them as they are; its bf16 bundle gives the rounded
+//! weights, as F32. The other families keep what they were made from, so that these tensors are the ones once imported or
+//! trained, whatever the bundle's precision.
 
-use crate::import::torch::{Family, HeadLayer, TorchConfig};
+use crate::import::torch::config::NetConfig;
+use crate::import::torch::lstm;
 use safetensors::{Dtype, tensor::TensorView};
 use std::collections::BTreeMap;
 use tickfuse_core::bundle::Net;
 use tickfuse_core::error::OpenError;
-use tickfuse_core::plain::PlainTensor;
+use tickfuse_core::plain::{PlainTensor, PlainTensors};
 use tickfuse_core::{Model, nets};
 
 /// Why a model could not be exported.
@@ -17,9 +20,6 @@ pub enum ExportError {
     /// The tensors could not be read back.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Another family than `lstm`.
-    #[error("expected a model of the family `lstm`")]
-    Family,
     /// The state dict could not be written.
     #[error("cannot write the state dict: {0}")]
     Weights(#[from] safetensors::SafeTensorError),
@@ -42,28 +42,23 @@ pub struct TorchFiles {
 /// # Errors
 /// [`ExportError`].
 pub fn torch(model: &Model) -> Result<TorchFiles, ExportError> {
-    let tensors = state_dict(nets::unpack(model.bundle())?);
-    let bytes: BTreeMap<&str, (&[usize], Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, t)| {
-            (
-                name.as_str(),
-                (t.shape.as_slice(), bytemuck::cast_slice(&t.data).to_vec()),
-            )
-        })
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)));
+    let plain = nets::unpack(model.bundle())?;
+    let tensors = match &model.schema().net {
+        Net::Lstm(_) => with_both_biases(plain),
+        _ => plain,
+    };
+    let views = tensors.iter().map(|(name, tensor)| {
+        let bytes = bytemuck::cast_slice(&tensor.data);
+        Ok((name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?))
+    });
     let views: Vec<_> = views.collect::<Result<_, safetensors::SafeTensorError>>()?;
-    let weights = safetensors::serialize(views, None)?;
     Ok(TorchFiles {
-        weights,
-        config: toml::to_string(&config(model)?)?,
+        weights: safetensors::serialize(views, None)?,
+        config: config(model)?,
     })
 }
 
-fn state_dict(plain: BTreeMap<String, PlainTensor>) -> BTreeMap<String, PlainTensor> {
+fn with_both_biases(plain: PlainTensors) -> PlainTensors {
     let mut out = BTreeMap::new();
     for (name, tensor) in plain {
         if let Some(layer) = name.strip_prefix("lstm.bias_l") {
@@ -80,28 +75,10 @@ fn state_dict(plain: BTreeMap<String, PlainTensor>) -> BTreeMap<String, PlainTen
     out
 }
 
-fn config(model: &Model) -> Result<TorchConfig, ExportError> {
-    let schema = model.schema();
-    let Net::Lstm(net) = &schema.net else {
-        return Err(ExportError::Family);
-    };
-    let head = net.head.iter().enumerate();
-    Ok(TorchConfig {
-        name: schema.name.clone(),
-        family: Family::Lstm,
-        lookback: net.lookback,
-        n_hidden: net.n_hidden,
-        n_layers: net.n_layers,
-        lstm_prefix: "lstm".into(),
-        head: head
-            .map(|(j, d)| HeadLayer {
-                prefix: format!("head.{j}"),
-                activation: d.activation,
-            })
-            .collect(),
-        inputs: schema.inputs.clone(),
-        outputs: schema.outputs.clone(),
-        target: schema.target.clone(),
-        bar_interval_ns: schema.bar_interval_ns,
-    })
+fn config(model: &Model) -> Result<String, toml::ser::Error> {
+    let config = NetConfig::of(model.schema());
+    match &config.net {
+        Net::Lstm(net) if config.normalizers.is_empty() => toml::to_string(&lstm::file_config(&config, net)),
+        _ => toml::to_string(&config),
+    }
 }

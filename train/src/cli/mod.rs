@@ -103,10 +103,21 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::GateFailed) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("tickfuse: {error:#}");
+            eprintln!("tickfuse: {}", message(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error with its causes, but for those whose text it carries already.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(cause.trim_end()) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run(cli: &Cli) -> CommandResult {
@@ -123,5 +134,20 @@ fn run(cli: &Cli) -> CommandResult {
         Command::Models(args) => models::run(args, context),
         Command::Import(command) => import::run(context, command),
         Command::Export(args) => export::run(context, args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::message;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || std::io::Error::other("no such file");
+        let told = anyhow::Error::new(cause()).context("a.toml: no such file");
+        assert_eq!(message(&told), "a.toml: no such file");
+        let untold = Err::<(), _>(cause()).context("a.toml").unwrap_err();
+        assert_eq!(message(&untold), "a.toml: no such file");
     }
 }

@@ -15,7 +15,7 @@ use tickfuse_core::Model;
 
 /// Answer every window of a file.
 ///
-/// Input: `.npy` or `.npz` (array `input`) of windows [n, lookback, n_features]; a CSV table whose columns carry the
+/// Input: `.npy` or `.npz` (array `input`) of windows [n, rows, n_features]; a CSV table whose columns carry the
 /// model's input names; or bars as Parquet or CSV, from which the model computes its inputs.
 ///
 /// A model imported from pytorch-forecasting takes a frame of its raw columns as Parquet or CSV: per series the past, and behind

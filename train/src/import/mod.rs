@@ -3,4 +3,6 @@
 pub mod checkpoint;
 pub mod forecasting;
 pub mod pickle;
+pub mod seed;
+pub mod state_dict;
 pub mod torch;

@@ -60,12 +60,10 @@ impl Answers {
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
     /// The array has another shape.
-    #[error(
-        "input: expected shape [n, {lookback}, {n_features}] or [{lookback}, {n_features}], found {found:?}"
-    )]
+    #[error("input: expected shape [n, {n_rows}, {n_features}] or [{n_rows}, {n_features}], found {found:?}")]
     Shape {
-        /// Rows of a window.
-        lookback: usize,
+        /// Rows of a whole window, those of the future included.
+        n_rows: usize,
         /// Columns.
         n_features: usize,
         /// Shape found.
@@ -149,22 +147,22 @@ pub enum PredictError {
     },
 }
 
-/// Windows `[n, lookback, n_features]` or one `[lookback, n_features]`.
+/// Windows `[n, n_rows, n_features]` or one `[n_rows, n_features]`: the lookback, and the future where the net reads it.
 ///
 /// # Errors
 /// [`PredictError`].
 pub fn arrays(model: &Arc<Model>, input: &Array) -> Result<Answers, PredictError> {
-    let (lookback, n_features) = (model.schema().lookback(), model.schema().n_features());
-    let fits = matches!(input.shape.as_slice(), [t, f] | [_, t, f] if *t == lookback && *f == n_features);
+    let (n_rows, n_features) = (model.schema().n_rows(), model.schema().n_features());
+    let fits = matches!(input.shape.as_slice(), [t, f] | [_, t, f] if *t == n_rows && *f == n_features);
     if !fits {
         return Err(PredictError::Shape {
-            lookback,
+            n_rows,
             n_features,
             found: input.shape.clone(),
         });
     }
     let mut run = Runner::new(model);
-    for (i, windows) in input.values.chunks(BATCH * lookback * n_features).enumerate() {
+    for (i, windows) in input.values.chunks(BATCH * n_rows * n_features).enumerate() {
         run.batch(windows, || format!("windows {} and on", i * BATCH))?;
     }
     Ok(run.answers)
