@@ -112,7 +112,7 @@ fn messages_name_the_tensor_and_both_sizes() {
 
 /// The names of `OpenError`'s variants, read from its source: an enum cannot list itself.
 fn variants() -> BTreeSet<String> {
-    let source = include_str!("../src/error.rs");
+    let source = include_str!("../src/error/file.rs");
     let body = source.split_once("pub enum OpenError {").unwrap().1;
     let body = body.split_once("\n}\n").unwrap().0;
     let name = |line: &str| -> Option<String> {
