@@ -4,14 +4,14 @@
 //! pushed, peeked and prepared. What may be done before a row arrives is done by [`Stream::prepare`]; without it the same is done
 //! when the row arrives, and the answer only comes later.
 
-use crate::bundle::Missing;
-use crate::columns::CenterScale;
+use crate::bundle::{Arrival, Missing};
 use crate::columns::answer::Finish;
+use crate::columns::{CenterScale, IntakeWork, RawWindow};
 use crate::error::{RunError, StreamError};
 use crate::features::{Bar, FeatureSet, Ready};
 use crate::flags::Flags;
 use crate::model::Model;
-use crate::nets::{LstmBank, OpenNet};
+use crate::nets::{LstmBank, OpenNet, RowsNet, RowsWork};
 use crate::session::{Sample, Session, expect_input, expect_output, impute, refused};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -67,6 +67,72 @@ enum Way {
         /// Whether the last row has been taken and the others have not moved up yet.
         is_full: bool,
     },
+    /// All rows but the last one of the window are run before that arrives.
+    Rolled(Rolled),
+}
+
+/// A window whose last row is awaited.
+struct Rolled {
+    intake: IntakeWork,
+    work: RowsWork,
+    finish: Finish,
+    /// `[lookback, n_features]` raw, oldest first; the last row is the one under way.
+    rows: Vec<f64>,
+    is_full: bool,
+    /// Rows that were run.
+    n_run: usize,
+    /// Remarks about the rows before the last.
+    flags: Flags,
+}
+
+impl Rolled {
+    /// Runs up to `budget` of the rows before the last; whether none is left.
+    fn roll(&mut self, model: &Model, net: &RowsNet, budget: usize) -> Result<bool, RunError> {
+        let lookback = model.schema().lookback();
+        move_up(&mut self.rows, &mut self.is_full, model.schema().n_features());
+        let to = (lookback - 1).min(self.n_run.saturating_add(budget));
+        if self.n_run == 0 && to > 0 {
+            let window = whole(&self.rows, lookback);
+            self.flags = model.intake.read_first(window, lookback - 1, &mut self.intake)?;
+        }
+        if self.n_run < to {
+            let rows = model.intake.rows(&self.intake);
+            net.pre_roll(model.kernels, &mut self.work, rows, self.n_run..to);
+            self.n_run = to;
+        }
+        Ok(to + 1 == lookback)
+    }
+
+    /// The answer for the last row of `rows`.
+    fn answer(&mut self, model: &Model, net: &RowsNet, out: &mut [f32]) -> Result<Flags, RunError> {
+        self.roll(model, net, usize::MAX)?;
+        let window = whole(&self.rows, model.schema().lookback());
+        let mut flags = self.flags;
+        flags.insert(model.intake.read_last(window, &mut self.intake)?);
+        let rows = model.intake.rows(&self.intake);
+        let z = bytemuck::must_cast_slice(net.finish(model.kernels, &mut self.work, rows));
+        let targets = &self.intake.targets;
+        flags.insert(
+            self.finish
+                .step(model.kernels, &model.intake.scalings, targets, z, out),
+        );
+        Ok(flags)
+    }
+}
+
+/// A window of the past alone.
+fn whole(values: &[f64], n_encoder: usize) -> RawWindow<'_, f64> {
+    RawWindow {
+        values,
+        n_encoder,
+        n_decoder: 0,
+        index: 0,
+    }
+}
+
+/// Whether a net of rows may run all but the last before that arrives.
+fn pre_rolls(model: &Model, net: &RowsNet) -> bool {
+    model.schema().arrival == Arrival::PreRolled && net.pre_rolls() && model.intake.pre_rolls()
 }
 
 /// From bars to rows.
@@ -99,6 +165,15 @@ impl Stream {
                 finish: Finish::new(schema),
                 targets: model.intake.fixed_targets(),
             },
+            OpenNet::Rows(net) if pre_rolls(model, net) => Way::Rolled(Rolled {
+                intake: model.intake.work(),
+                work: net.work(),
+                finish: Finish::new(schema),
+                rows: vec![0.0; schema.lookback() * n_features],
+                is_full: false,
+                n_run: 0,
+                flags: Flags::NONE,
+            }),
             OpenNet::Rows(_) => Way::Window {
                 session: Session::new(model, 1),
                 rows: vec![0.0; schema.lookback() * n_features],
@@ -238,7 +313,12 @@ impl Stream {
                 move_up(rows, is_full, self.missing.len());
                 true
             }
-            (Way::Bank { .. }, OpenNet::Rows(_)) => true,
+            (Way::Rolled(rolled), OpenNet::Rows(net)) => {
+                let is_due = self.n_rows + 1 >= self.model.schema().lookback();
+                // Every row was checked when it was taken.
+                !is_due || rolled.roll(&self.model, net, budget).unwrap_or(true)
+            }
+            (Way::Bank { .. }, OpenNet::Rows(_)) | (Way::Rolled(_), OpenNet::Lstm(_)) => true,
         }
     }
 
@@ -259,6 +339,10 @@ impl Stream {
                 rows.fill(0.0);
                 *is_full = false;
             }
+            Way::Rolled(rolled) => {
+                rolled.rows.fill(0.0);
+                (rolled.is_full, rolled.n_run) = (false, 0);
+            }
         }
     }
 
@@ -276,6 +360,7 @@ impl Stream {
         match &mut self.way {
             Way::Bank { bank, x, .. } => bank.take(x),
             Way::Window { is_full, .. } => *is_full = true,
+            Way::Rolled(rolled) => (rolled.is_full, rolled.n_run) = (true, 0),
         }
     }
 
@@ -332,25 +417,43 @@ impl Stream {
                 },
                 _,
             ) => {
-                move_up(rows, is_full, row.len());
-                let newest = rows.len() - row.len();
-                for (to, value) in rows[newest..].iter_mut().zip(row) {
-                    *to = (*value).into();
-                }
-                model.intake.check_row(&rows[newest..], lookback - 1)?;
+                lay_row(model, rows, is_full, row)?;
                 if remaining > 1 {
-                    return Ok((
-                        Step::WarmingUp {
-                            remaining: remaining - 1,
-                        },
-                        false,
-                    ));
+                    let remaining = remaining - 1;
+                    return Ok((Step::WarmingUp { remaining }, false));
                 }
                 Ok((Step::Answer(session.run(rows, out)?), false))
             }
-            (Way::Bank { .. }, OpenNet::Rows(_)) => Ok((Step::WarmingUp { remaining }, false)),
+            (Way::Rolled(rolled), OpenNet::Rows(net)) => {
+                lay_row(model, &mut rolled.rows, &mut rolled.is_full, row)?;
+                if remaining > 1 {
+                    let remaining = remaining - 1;
+                    return Ok((Step::WarmingUp { remaining }, false));
+                }
+                Ok((Step::Answer(rolled.answer(model, net, out)?), false))
+            }
+            (Way::Bank { .. }, OpenNet::Rows(_)) | (Way::Rolled(_), OpenNet::Lstm(_)) => {
+                Ok((Step::WarmingUp { remaining }, false))
+            }
         }
     }
+}
+
+/// Lays a row behind the others of a window, if a window could hold it.
+fn lay_row<S: Sample>(
+    model: &Model,
+    rows: &mut [f64],
+    is_full: &mut bool,
+    row: &[S],
+) -> Result<(), RunError> {
+    move_up(rows, is_full, row.len());
+    let newest = rows.len() - row.len();
+    for (to, value) in rows[newest..].iter_mut().zip(row) {
+        *to = (*value).into();
+    }
+    model
+        .intake
+        .check_row(&rows[newest..], model.schema().lookback() - 1)
 }
 
 /// Makes room for the next row.

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{Shape, file, noise, schema, tensors};
-use tickfuse_core::bundle::{Missing, OutputKind, Precision, Schema};
+use common::{Shape, families, file, noise, schema, tensors};
+use tickfuse_core::bundle::{
+    Arrival, Input, Missing, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema,
+    TftRules,
+};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::features::{Bar, FeatureDef, FeatureOp};
 use tickfuse_core::{Flags, Level, Model, OpenOptions, Session, Step, Stream};
@@ -22,8 +25,7 @@ struct Twin {
     stream: Stream,
     session: Session,
     rows: Vec<Vec<f32>>,
-    lookback: usize,
-    missing: Vec<Missing>,
+    schema: Schema,
 }
 
 impl Twin {
@@ -37,47 +39,47 @@ impl Twin {
             stream: Stream::new(&model).unwrap(),
             session: Session::new(&model, 1),
             rows: Vec::new(),
-            lookback: schema.lookback(),
-            missing: schema.inputs.iter().map(|i| i.missing).collect(),
+            schema: schema.clone(),
         }
     }
 
     /// What `run` says of the last rows and this one.
     fn expected(&mut self, row: &[f32]) -> Result<Option<(Flags, Vec<f32>)>, RunError> {
-        let refused = |(x, missing): (&f32, &Missing)| !x.is_finite() && *missing == Missing::Reject;
-        if let Some(column) = row.iter().zip(&self.missing).position(refused) {
-            let row = self.lookback - 1;
+        let lookback = self.schema.lookback();
+        let refused = |(x, input): (&f32, &Input)| !x.is_finite() && input.missing == Missing::Reject;
+        if let Some(column) = row.iter().zip(&self.schema.inputs).position(refused) {
             return Err(RunError::NonFinite {
                 window: 0,
-                row,
+                row: lookback - 1,
                 column,
             });
         }
-        if self.rows.len() + 1 < self.lookback {
+        if self.rows.len() + 1 < lookback {
             return Ok(None);
         }
-        let from = self.rows.len() + 1 - self.lookback;
+        let from = self.rows.len() + 1 - lookback;
         let window: Vec<f32> = self.rows[from..].iter().flatten().chain(row).copied().collect();
-        let mut out = vec![0.0; 3];
+        let mut out = vec![0.0; self.schema.n_outputs()];
         let flags = self.session.run(&window, &mut out)?;
         Ok(Some((flags, out)))
     }
 
     fn check(&mut self, row: &[f32], keep: bool) {
         let expected = self.expected(row);
-        let mut out = vec![7.0; 3];
+        let untouched = vec![7.0; self.schema.n_outputs()];
+        let mut out = untouched.clone();
         let found = match keep {
             true => self.stream.push(row, &mut out),
             false => self.stream.peek(row, &mut out),
         };
         match (expected, found) {
             (Err(expected), Err(found)) => {
-                assert_eq!((expected, &out[..]), (found, &[7.0; 3][..]));
+                assert_eq!((expected, &out), (found, &untouched));
                 return;
             }
             (Ok(None), Ok(Step::WarmingUp { remaining })) => {
-                assert_eq!(remaining, self.lookback - 1 - self.rows.len());
-                assert_eq!(out, [7.0; 3]);
+                assert_eq!(remaining, self.schema.lookback() - 1 - self.rows.len());
+                assert_eq!(out, untouched);
             }
             (Ok(Some((flags, expected))), Ok(Step::Answer(found))) => {
                 assert_eq!(flags, found);
@@ -98,19 +100,32 @@ fn levels() -> impl Iterator<Item = Level> {
     Level::ALL.into_iter().filter(|level| level.is_available())
 }
 
+/// A raw row; categories are codes, now and then a value is missing.
+fn raw_row(schema: &Schema, step: usize, is_sound: bool) -> Vec<f32> {
+    let value = |(i, input): (usize, &Input)| {
+        let x = noise(step as u64 + 10, i);
+        match &input.categories {
+            // Symbols change seldom.
+            Some(categories) => (step / 40 * 7 + i) as f32 % categories.n_codes() as f32,
+            None if !is_sound && i == step % schema.inputs.len() => f32::NAN,
+            None => x * 3.0,
+        }
+    };
+    schema
+        .inputs
+        .iter()
+        .filter(|i| i.derived.is_none())
+        .enumerate()
+        .map(value)
+        .collect()
+}
+
 /// Random operations; a number in 0..100 per step decides.
-fn operate(shape: Shape, level: Level, n: usize) {
-    let schema = schema(shape);
-    let bytes = file(&schema, &tensors(&schema, 5));
-    let mut twin = Twin::new(&schema, &bytes, level);
+fn operate(schema: &Schema, bytes: &[u8], level: Level, n: usize) {
+    let mut twin = Twin::new(schema, bytes, level);
     for step in 0..n {
         let dice = ((noise(9, step) + 1.0) * 50.0) as usize;
-        let mut row: Vec<f32> = (0..shape.n_features)
-            .map(|i| noise(step as u64 + 10, i) * 3.0)
-            .collect();
-        if dice.is_multiple_of(17) {
-            row[step % shape.n_features] = f32::NAN;
-        }
+        let row = raw_row(schema, step, !dice.is_multiple_of(17));
         match dice {
             0..55 => twin.check(&row, true),
             55..70 => twin.check(&row, false),
@@ -145,12 +160,78 @@ fn shapes() -> [Shape; 5] {
     .map(shape)
 }
 
+fn operate_stack(shape: Shape, level: Level, n: usize) {
+    let schema = schema(shape);
+    operate(&schema, &file(&schema, &tensors(&schema, 5)), level, n);
+}
+
+/// The other families, pre-rolled where the net allows it.
+fn families() -> Vec<Schema> {
+    let tft = |size| Schema {
+        arrival: Arrival::PreRolled,
+        ..families::tft_schema(size)
+    };
+    let small = families::TftSize {
+        n_ahead: 0,
+        ..families::SMALL_TFT
+    };
+    let mut of_encoder = tft(small);
+    let column = of_encoder
+        .inputs
+        .iter()
+        .find(|i| i.name == "observed0")
+        .map(|i| i.name.clone());
+    of_encoder.normalizers[0].source = NormalizerSource::Encoder {
+        input: column.expect("an observed real"),
+        epsilon: 1e-3,
+        center: true,
+    };
+    let quantile = Net::QuantileTft(QuantileTftConfig {
+        lookback: 6,
+        n_hidden: 8,
+        n_heads: 2,
+        n_layers: 1,
+        n_classes: 3,
+        n_quantiles: 2,
+    });
+    let mut all = vec![
+        tft(small),
+        tft(families::TftSize {
+            n_hidden: 40,
+            n_layers: 2,
+            n_static: 0,
+            lookback: 9,
+            rules: TftRules::GOOGLE,
+            ..small
+        }),
+        tft(families::TftSize { lookback: 1, ..small }),
+        of_encoder,
+        families::schema(quantile, 3),
+    ];
+    all.extend(
+        families::xtrends()
+            .into_iter()
+            .map(|net| families::schema(Net::Xtrend(net), 3)),
+    );
+    all
+}
+
 #[test]
 fn any_order_of_operations_gives_the_bits_of_whole_windows() {
     for level in levels() {
         for shape in shapes() {
             for precision in [Precision::F32, Precision::Bf16] {
-                operate(Shape { precision, ..shape }, level, 600);
+                operate_stack(Shape { precision, ..shape }, level, 600);
+            }
+        }
+        for schema in families() {
+            for precision in [Precision::F32, Precision::Bf16] {
+                let schema = Schema {
+                    precision,
+                    ..schema.clone()
+                };
+                let bytes = families::file(&schema, &families::tensors(&schema));
+                operate(&schema, &bytes, level, 150);
             }
         }
     }
@@ -158,14 +239,17 @@ fn any_order_of_operations_gives_the_bits_of_whole_windows() {
 
 /// `cargo test --release -p tickfuse-core --test stream -- --ignored`
 #[test]
-#[ignore = "minutes: a million operations per net, level and precision"]
+#[ignore = "minutes: a million operations per net and precision on the best level"]
 fn a_million_operations_give_the_bits_of_whole_windows() {
-    for level in levels() {
-        for shape in &shapes()[..3] {
-            for precision in [Precision::F32, Precision::Bf16] {
-                operate(Shape { precision, ..*shape }, level, 1_000_000);
-            }
+    let level = Level::detect();
+    for shape in &shapes()[..3] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            operate_stack(Shape { precision, ..*shape }, level, 1_000_000);
         }
+    }
+    for schema in families() {
+        let bytes = families::file(&schema, &families::tensors(&schema));
+        operate(&schema, &bytes, level, 1_000_000);
     }
 }
 

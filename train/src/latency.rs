@@ -1,18 +1,37 @@
-//! Latency of whole windows on this machine, as the model card and `tickfuse latency` state it.
+//! Latency of answers on this machine, as the model card and `tickfuse latency` state it: of whole windows, of arriving rows and
+//! of peeks.
 //!
 //! Every call is timed alone, into a histogram of three significant digits; the time of reading the clock is measured
-//! first and stated, not subtracted. Inputs are the model's golden windows in turn, in memory.
+//! first and stated, not subtracted. Inputs are the rows of the model's golden windows in turn, in memory. An arriving row finds
+//! its stream prepared; what preparing takes, and a row that finds it unprepared, are stated beside it.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
 use tickfuse_core::bundle::Precision;
-use tickfuse_core::{Model, Session};
+use tickfuse_core::error::{RunError, StreamError};
+use tickfuse_core::{Model, Session, Stream};
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A whole fresh window.
+    Window,
+    /// A row pushed onto a prepared stream.
+    Arrival,
+    /// A row peeked at on a prepared stream.
+    Peek,
+}
 
 /// How to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct LatencyOptions {
+    /// What.
+    pub mode: Mode,
+    /// Whether other memory is walked through before every call, so that it finds its caches cold.
+    pub cold: bool,
     /// Timed calls.
     pub n: u64,
     /// Calls before them.
@@ -24,8 +43,10 @@ pub struct LatencyOptions {
 /// What was measured, and on what.
 #[derive(Debug, Clone, Serialize)]
 pub struct LatencyReport {
-    /// Always `window`: every call answers a whole fresh window.
-    pub mode: &'static str,
+    /// What was timed.
+    pub mode: Mode,
+    /// Whether caches were cold.
+    pub cold: bool,
     /// Model name.
     pub model: String,
     /// Content hash of the file.
@@ -50,6 +71,12 @@ pub struct LatencyReport {
     pub clock_ns: u64,
     /// Percentiles in ns.
     pub latency_ns: Percentiles,
+    /// What preparing for an arriving row took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare_ns: Option<Percentiles>,
+    /// The answer to a row that found the one before it taken and nothing prepared since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unprepared_ns: Option<Percentiles>,
 }
 
 /// Percentiles of a histogram, ns.
@@ -87,7 +114,10 @@ pub enum LatencyError {
     NoCalls,
     /// The model did not answer its own golden window.
     #[error("golden window: {0}")]
-    Run(#[from] tickfuse_core::error::RunError),
+    Run(#[from] RunError),
+    /// The model has no stream.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
 }
 
 /// Measures on a thread of its own, so that pinning does not outlast the measurement.
@@ -105,13 +135,20 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         if let Some(cpu) = options.cpu {
             pin(cpu)?;
         }
-        windows(model, options)
+        let timed = match options.mode {
+            Mode::Window => windows(model, options)?,
+            Mode::Arrival | Mode::Peek => arrivals(model, options)?,
+        };
+        Ok((timed, clock()))
     };
     let timed = std::thread::scope(|scope| scope.spawn(run).join());
-    let (histogram, clock_ns) = timed.expect("the measuring thread returns its errors")?;
+    let (timed, clock_ns): (Timed, u64) = timed
+        .expect("the measuring thread returns its errors")
+        .map_err(|e: LatencyError| e)?;
     let schema = model.schema();
     Ok(LatencyReport {
-        mode: "window",
+        mode: options.mode,
+        cold: options.cold,
         model: schema.name.clone(),
         hash: model.hash(),
         precision: schema.precision,
@@ -123,7 +160,9 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         cpu: options.cpu,
         machine: machine(),
         clock_ns,
-        latency_ns: percentiles(&histogram),
+        latency_ns: percentiles(&timed.call),
+        prepare_ns: timed.prepare.as_ref().map(percentiles),
+        unprepared_ns: timed.unprepared.as_ref().map(percentiles),
     })
 }
 
@@ -137,30 +176,110 @@ fn pin(cpu: usize) -> Result<(), LatencyError> {
     rustix::thread::sched_setaffinity(None, &set).map_err(error)
 }
 
-fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<(Histogram<u64>, u64), LatencyError> {
+/// What the measuring thread brings.
+struct Timed {
+    call: Histogram<u64>,
+    prepare: Option<Histogram<u64>>,
+    unprepared: Option<Histogram<u64>>,
+}
+
+/// Memory that is nobody else's, larger than any cache on the way to it.
+struct Flush(Option<Vec<u64>>);
+
+impl Flush {
+    const WORDS: usize = 1 << 24;
+
+    fn new(cold: bool) -> Self {
+        Self(cold.then(|| vec![1; Self::WORDS]))
+    }
+
+    /// Walks through all of it.
+    fn caches(&mut self) {
+        let lines = self.0.iter_mut().flat_map(|words| words.chunks_mut(8));
+        lines.for_each(|line| line[0] = std::hint::black_box(line[0].wrapping_add(1)));
+    }
+}
+
+fn timed<T>(histogram: &mut Histogram<u64>, call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = call();
+    histogram.saturating_record(start.elapsed().as_nanos() as u64);
+    out
+}
+
+fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
     let golden = model.bundle().golden();
     let size = model.schema().n_rows() * model.schema().n_features();
     let inputs: Vec<&[f32]> = golden.input.chunks_exact(size).collect();
     let mut session = Session::new(model, 1);
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = inputs.iter().cycle();
-    let mut call = || {
-        session.run(
-            each.next().copied().unwrap_or(inputs[0]),
-            std::hint::black_box(&mut out),
-        )
-    };
-    for _ in 0..options.warmup {
-        call()?;
-    }
+    let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
-    for _ in 0..options.n {
-        let start = Instant::now();
-        call()?;
-        histogram.saturating_record(start.elapsed().as_nanos() as u64);
+    for i in 0..options.warmup + options.n {
+        let input = each.next().copied().unwrap_or(inputs[0]);
+        flush.caches();
+        if i == options.warmup {
+            histogram.clear();
+        }
+        timed(&mut histogram, || {
+            session.run(input, std::hint::black_box(&mut out))
+        })?;
     }
-    Ok((histogram, clock()))
+    Ok(Timed {
+        call: histogram,
+        prepare: None,
+        unprepared: None,
+    })
 }
+
+fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
+    let golden = model.bundle().golden();
+    let rows: Vec<&[f32]> = golden.input.chunks_exact(model.schema().n_features()).collect();
+    let mut stream = Stream::new(model)?;
+    let mut out = vec![0.0; model.schema().n_outputs()];
+    let mut each = rows.iter().cycle();
+    let mut next = || each.next().copied().unwrap_or(rows[0]);
+    for _ in 0..model.schema().lookback() {
+        let _ = stream.push(next(), &mut out)?;
+    }
+    let mut flush = Flush::new(options.cold);
+    let [mut call, mut prepare, mut unprepared] = [(); 3].map(|()| new_histogram());
+    for i in 0..options.warmup + options.n {
+        if i == options.warmup {
+            call.clear();
+            prepare.clear();
+        }
+        timed(&mut prepare, || stream.prepare());
+        flush.caches();
+        let row = next();
+        match options.mode {
+            Mode::Peek => {
+                let _ = timed(&mut call, || stream.peek(row, std::hint::black_box(&mut out)))?;
+                let _ = stream.push(row, &mut out)?;
+            }
+            _ => {
+                let _ = timed(&mut call, || stream.push(row, std::hint::black_box(&mut out)))?;
+            }
+        }
+    }
+    for _ in 0..options.n.min(UNPREPARED) {
+        stream.prepare();
+        let _ = stream.push(next(), &mut out)?;
+        let row = next();
+        let _ = timed(&mut unprepared, || {
+            stream.push(row, std::hint::black_box(&mut out))
+        })?;
+    }
+    Ok(Timed {
+        call,
+        prepare: Some(prepare),
+        unprepared: Some(unprepared),
+    })
+}
+
+/// Timed rows that find nothing prepared.
+const UNPREPARED: u64 = 2_000;
 
 /// From 1 ns to a minute, three digits.
 fn new_histogram() -> Histogram<u64> {
@@ -197,20 +316,47 @@ pub fn machine() -> String {
         .map_or_else(|| std::env::consts::ARCH.into(), |s| s.trim().into())
 }
 
+impl Mode {
+    /// The word on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Arrival => "arrival",
+            Self::Peek => "peek",
+        }
+    }
+}
+
+impl Percentiles {
+    fn text(&self) -> String {
+        let us = |ns: u64| ns as f64 / 1000.0;
+        format!(
+            "p50 {:.2} us   p95 {:.2} us   p99 {:.2} us   p99.9 {:.2} us   max {:.2} us",
+            us(self.p50),
+            us(self.p95),
+            us(self.p99),
+            us(self.p999),
+            us(self.max),
+        )
+    }
+}
+
 impl LatencyReport {
     /// A table for people, microseconds.
     #[must_use]
     pub fn text(&self) -> String {
-        let l = &self.latency_ns;
-        let us = |ns: u64| ns as f64 / 1000.0;
-        let precision = if self.precision == Precision::F32 {
-            "f32"
-        } else {
-            "bf16"
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
         };
-        format!(
-            "{} ({precision}, {}, {} x {} window) on {}\nhash {}\n{} calls after {} warm-up{}, clock {} ns included\n\
-             p50 {:.2} us   p95 {:.2} us   p99 {:.2} us   p99.9 {:.2} us   max {:.2} us",
+        let pinned = self
+            .cpu
+            .map_or_else(String::new, |c| format!(", pinned to CPU {c}"));
+        let cold = if self.cold { ", caches cold" } else { "" };
+        let mut text = format!(
+            "{} ({precision}, {}, {} x {} window) on {}\nhash {}\n{} calls after {} warm-up{pinned}, clock {} ns included\n\
+             {}{cold}: {}",
             self.model,
             self.level,
             self.lookback,
@@ -219,14 +365,15 @@ impl LatencyReport {
             self.hash,
             self.n,
             self.warmup,
-            self.cpu
-                .map_or_else(String::new, |c| format!(", pinned to CPU {c}")),
             self.clock_ns,
-            us(l.p50),
-            us(l.p95),
-            us(l.p99),
-            us(l.p999),
-            us(l.max),
-        )
+            self.mode.name(),
+            self.latency_ns.text(),
+        );
+        for (what, figures) in [("prepare", &self.prepare_ns), ("unprepared", &self.unprepared_ns)] {
+            if let Some(figures) = figures {
+                text += &format!("\n{what}: {}", figures.text());
+            }
+        }
+        text
     }
 }

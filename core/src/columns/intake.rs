@@ -10,6 +10,7 @@ use crate::flags::Flags;
 use crate::layers::Rows;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// How a window becomes a net's rows.
 #[derive(Debug)]
@@ -166,13 +167,46 @@ impl Intake {
         window: RawWindow<'_, S>,
         work: &mut IntakeWork,
     ) -> Result<Flags, RunError> {
+        self.read_first(window, window.n_encoder + window.n_decoder, work)
+    }
+
+    /// Reads the first `n` rows of a window.
+    ///
+    /// # Errors
+    /// As [`Intake::read`].
+    pub(crate) fn read_first<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        n: usize,
+        work: &mut IntakeWork,
+    ) -> Result<Flags, RunError> {
         let mut flags = Flags::NONE;
-        self.read_codes(window, work, &mut flags)?;
+        work.codes.fill(0);
+        self.read_codes(window, 0..n, work, &mut flags)?;
         self.read_targets(window, work)?;
-        for (at, column) in self.columns.iter().enumerate() {
-            self.read_reals(window, work, at, column, &mut flags)?;
-        }
+        self.read_reals(window, 0..n, work, &mut flags)?;
         Ok(flags)
+    }
+
+    /// Reads the last row of a window whose other rows were read.
+    ///
+    /// # Errors
+    /// As [`Intake::read`].
+    pub(crate) fn read_last<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        work: &mut IntakeWork,
+    ) -> Result<Flags, RunError> {
+        let n = window.n_encoder + window.n_decoder;
+        let mut flags = Flags::NONE;
+        self.read_codes(window, n - 1..n, work, &mut flags)?;
+        self.read_reals(window, n - 1..n, work, &mut flags)?;
+        Ok(flags)
+    }
+
+    /// Whether no number of a window depends on its last row but those of that row.
+    pub(crate) fn pre_rolls(&self) -> bool {
+        self.lookback > 1 && self.scalings.iter().all(|scaling| scaling.min_encoder() == 0)
     }
 
     /// Whether a window could hold this row, in whatever place; `row` is the number an error names.
@@ -221,15 +255,16 @@ impl Intake {
     fn read_codes<S: Copy + Into<f64>>(
         &self,
         window: RawWindow<'_, S>,
+        part: Range<usize>,
         work: &mut IntakeWork,
         flags: &mut Flags,
     ) -> Result<(), RunError> {
-        work.codes.fill(0);
         for (at, column) in self.columns.iter().enumerate() {
             let Kind::Code { place, n, unknown } = column.kind else {
                 continue;
             };
-            for row in 0..self.rows_of(column.role, window.n_encoder, window.n_decoder) {
+            let read = self.rows_of(column.role, window.n_encoder, window.n_decoder);
+            for row in part.start..part.end.min(read) {
                 let value: f64 = window.values[row * self.n_features + at].into();
                 let code = match (code(value, n), unknown) {
                     (Some(code), _) => code,
@@ -274,9 +309,20 @@ impl Intake {
     fn read_reals<S: Copy + Into<f64>>(
         &self,
         window: RawWindow<'_, S>,
+        part: Range<usize>,
         work: &mut IntakeWork,
-        at: usize,
-        column: &Column,
+        flags: &mut Flags,
+    ) -> Result<(), RunError> {
+        let mut columns = self.columns.iter().enumerate();
+        columns.try_for_each(|column| self.read_column(window, part.clone(), work, column, flags))
+    }
+
+    fn read_column<S: Copy + Into<f64>>(
+        &self,
+        window: RawWindow<'_, S>,
+        part: Range<usize>,
+        work: &mut IntakeWork,
+        (at, column): (usize, &Column),
         flags: &mut Flags,
     ) -> Result<(), RunError> {
         let n_rows = window.n_encoder + window.n_decoder;
@@ -284,7 +330,7 @@ impl Intake {
         match column.kind {
             Kind::Code { .. } => {}
             Kind::Derived { place, scale, what } => {
-                for row in 0..n_rows {
+                for row in part {
                     let value = self.derive(what, row, window.n_encoder, &work.targets);
                     work.reals[row * stride + place] = ((value - scale.center) / scale.scale) as f32;
                 }
@@ -293,7 +339,7 @@ impl Intake {
                 let read = self
                     .rows_of(column.role, window.n_encoder, window.n_decoder)
                     .min(n_rows);
-                for row in 0..n_rows {
+                for row in part {
                     let to = &mut work.reals[row * stride + place];
                     if row >= read {
                         *to = 0.0;

@@ -21,6 +21,7 @@ use crate::simd::Lane;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub(crate) use lstm::{LstmBank, LstmNet, LstmWork};
 pub use packed::{PackedTensor, check_plain};
@@ -158,6 +159,35 @@ impl RowsNet {
             (Self::QuantileTft(net), RowsWork::QuantileTft(work)) => net.interpret(work),
             (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.interpret(work),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether all rows but the last can be run before the last one is known.
+    pub(crate) fn pre_rolls(&self) -> bool {
+        match self {
+            Self::Tft(net) => net.pre_rolls(),
+            Self::QuantileTft(_) | Self::Xtrend(_) => false,
+        }
+    }
+
+    /// Runs some rows before the last one of a whole window, where [`RowsNet::pre_rolls`]; from row 0 on, in order.
+    pub(crate) fn pre_roll(
+        &self,
+        kernels: &Kernels,
+        work: &mut RowsWork,
+        rows: Rows<'_>,
+        part: Range<usize>,
+    ) {
+        if let (Self::Tft(net), RowsWork::Tft(work)) = (self, work) {
+            net.pre_roll(kernels, work, rows, part);
+        }
+    }
+
+    /// The last row of a window whose other rows were run; may be repeated with another row.
+    pub(crate) fn finish<'w>(&self, kernels: &Kernels, work: &'w mut RowsWork, rows: Rows<'_>) -> &'w [Lane] {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, rows),
+            _ => &[],
         }
     }
 

@@ -8,7 +8,7 @@ use crate::durable::write_atomic;
 use crate::experiment::{Experiment, Finished, TrainConfig, card};
 use crate::fit::Status;
 use crate::fit::progress::Progress;
-use crate::latency::{LatencyOptions, LatencyReport, measure};
+use crate::latency::{LatencyOptions, LatencyReport, Mode, measure};
 use crate::metrics::scores::Scores;
 use crate::registry::{BEST, Draft, Published};
 use anyhow::Context as _;
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tickfuse_core::bundle::Arrival;
 use tickfuse_core::{Model, OpenOptions};
 
 /// Train a model from a configuration file.
@@ -71,6 +72,7 @@ pub(super) struct Plan {
 pub(super) struct Done {
     pub(super) finished: Finished,
     pub(super) latency: LatencyReport,
+    pub(super) arrival: Option<LatencyReport>,
     pub(super) model: Arc<Model>,
     pub(super) model_path: PathBuf,
     pub(super) published: Option<Published>,
@@ -143,14 +145,18 @@ pub(super) fn execute(plan: &Plan) -> anyhow::Result<Option<Done>> {
     let model_path = plan.out.join("model.safetensors");
     write_atomic(&model_path, &finished.bytes)?;
     let model = Model::open(&model_path, OpenOptions::default())?;
-    let latency = measure(
-        &model,
-        LatencyOptions {
-            n: 5_000,
-            warmup: 500,
-            cpu: None,
-        },
-    )?;
+    let options = |mode| LatencyOptions {
+        mode,
+        cold: false,
+        n: 5_000,
+        warmup: 500,
+        cpu: None,
+    };
+    let latency = measure(&model, options(Mode::Window))?;
+    let arrival = match model.schema().arrival {
+        Arrival::PreRolled => Some(measure(&model, options(Mode::Arrival))?),
+        Arrival::WholeWindow => None,
+    };
     let sha256 = hex(&Sha256::digest(&finished.bytes));
     let card = card(
         &experiment,
@@ -158,6 +164,7 @@ pub(super) fn execute(plan: &Plan) -> anyhow::Result<Option<Done>> {
         &finished,
         &model,
         &latency,
+        arrival.as_ref(),
         &sha256,
         seconds,
     );
@@ -174,6 +181,7 @@ pub(super) fn execute(plan: &Plan) -> anyhow::Result<Option<Done>> {
     Ok(Some(Done {
         finished,
         latency,
+        arrival,
         model,
         model_path,
         published,
@@ -239,6 +247,7 @@ impl Done {
             "test": self.finished.test,
             "split": self.experiment.split,
             "latency": self.latency,
+            "arrival_latency": self.arrival,
             "published": self.published,
         })
     }
@@ -250,6 +259,9 @@ impl Done {
             out += &table("test (chose nothing)", test);
         }
         let _ = writeln!(out, "\nlatency: {}", self.latency.text());
+        if let Some(arrival) = &self.arrival {
+            let _ = writeln!(out, "\n{}", arrival.text());
+        }
         let _ = writeln!(out, "\nmodel  {}", self.model_path.display());
         if let Some(published) = &self.published {
             let _ = writeln!(

@@ -9,7 +9,7 @@ use crate::data::label::LabelKind;
 use crate::data::split::Part;
 use crate::data::time::iso;
 use crate::fit::Outcome;
-use crate::latency::LatencyReport;
+use crate::latency::{self, LatencyReport};
 use crate::losses::Loss;
 use crate::metrics::figures::Measured;
 use crate::metrics::scores::Scores;
@@ -27,6 +27,7 @@ pub fn card(
     finished: &Finished,
     model: &Model,
     latency: &LatencyReport,
+    arrival: Option<&LatencyReport>,
     sha256: &str,
     duration_s: f64,
 ) -> ModelCard {
@@ -53,6 +54,7 @@ pub fn card(
         metrics: Some(figures(part, metrics)),
         baselines: baselines(metrics),
         latency_ms: Some(milliseconds(latency, sha256)),
+        arrival_latency_ms: arrival.map(|arrival| milliseconds(arrival, sha256)),
         architecture: Some(architecture(experiment, model)),
         inference: Some(Inference {
             device: "cpu".into(),
@@ -174,7 +176,10 @@ fn milliseconds(report: &LatencyReport, sha256: &str) -> Latency {
         file_sha256: Some(sha256.into()),
         level: Some(report.level.into()),
         precision: Some(report.precision),
-        mode: Some(Mode::Window),
+        mode: Some(match report.mode {
+            latency::Mode::Window => Mode::Window,
+            latency::Mode::Arrival | latency::Mode::Peek => Mode::Arrival,
+        }),
         machine: Some(report.machine.clone()),
     }
 }

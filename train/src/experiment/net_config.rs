@@ -204,7 +204,7 @@ impl NetConfig {
     #[must_use]
     pub const fn arrival(&self) -> Arrival {
         match self {
-            Self::Lstm(_) => Arrival::PreRolled,
+            Self::Lstm(_) | Self::Tft(Tft { n_ahead: 0, .. }) => Arrival::PreRolled,
             Self::Tft(_) | Self::QuantileTft(_) | Self::Xtrend(_) => Arrival::WholeWindow,
         }
     }

@@ -17,6 +17,7 @@ use crate::simd::Lane;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub(crate) use pack::pack;
 
@@ -52,6 +53,8 @@ pub(crate) struct TftWork {
     /// Static vector, its four contexts, LSTM state.
     statics: Vec<Lane>,
     state: Vec<Lane>,
+    /// The state before the last row, where the rows before it were run ahead.
+    rolled: Vec<Lane>,
     /// Answered steps: attention, its norm, feed-forward, and head values.
     answers: [Vec<Lane>; 3],
     head: Vec<Lane>,
@@ -125,6 +128,7 @@ impl TftNet {
             enriched: block(rows),
             statics: block(5),
             state: vec![Lane::ZERO; self.encoder.n_state()],
+            rolled: vec![Lane::ZERO; self.encoder.n_state()],
             answers: [block(answers), block(answers), block(answers)],
             head: vec![Lane::ZERO; answers * self.output.n_lanes()],
             scratch: vec![Lane::ZERO; self.n_scratch()],
@@ -190,11 +194,101 @@ impl TftNet {
         n_encoder: usize,
         n_decoder: usize,
     ) -> &'w [Lane] {
-        let (l, n) = (self.lanes, n_encoder + n_decoder);
-        work.lengths = [n_encoder, n_decoder];
+        self.begin(kernels, work, rows, [n_encoder, n_decoder]);
+        self.advance(kernels, work, rows, 0..n_encoder);
+        self.look_ahead(kernels, work, rows, n_encoder, n_decoder);
+        self.answer(kernels, work, n_encoder, n_decoder)
+    }
+
+    /// Whether all rows but the last can be run before the last one is known.
+    pub(crate) fn pre_rolls(&self) -> bool {
+        self.n_ahead == 0
+    }
+
+    /// Runs some rows before the last one of a whole window; from row 0 on, in order.
+    pub(crate) fn pre_roll(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, part: Range<usize>) {
+        if part.start == 0 {
+            self.begin(kernels, work, rows, [self.lookback, 0]);
+        }
+        let is_last = part.end + 1 == self.lookback;
+        self.advance(kernels, work, rows, part);
+        if is_last {
+            work.rolled.copy_from_slice(&work.state);
+        }
+    }
+
+    /// The last row of a window whose other rows were run; may be repeated with another row.
+    pub(crate) fn finish<'w>(&self, kernels: &Kernels, work: &'w mut TftWork, rows: Rows<'_>) -> &'w [Lane] {
+        work.state.copy_from_slice(&work.rolled);
+        self.advance(kernels, work, rows, self.lookback - 1..self.lookback);
+        self.answer(kernels, work, self.lookback, 0)
+    }
+
+    /// What a window's first row decides: static contexts and the state before it.
+    fn begin(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, lengths: [usize; 2]) {
+        let l = self.lanes;
+        work.lengths = lengths;
         self.run_statics(kernels, work, rows);
-        self.select(kernels, work, rows, n_encoder, n_decoder);
-        self.recur(kernels, work, n_encoder, n_decoder);
+        if lengths[0] == 0 && self.empty == EmptyEncoder::Faithful {
+            work.state.fill(Lane::ZERO);
+        } else {
+            let (h, c) = (&work.statics[2 * l..3 * l], &work.statics[3 * l..4 * l]);
+            self.encoder.start(h, c, &mut work.state);
+        }
+    }
+
+    /// Some rows of the past, up to their static enrichment.
+    fn advance(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, part: Range<usize>) {
+        if part.is_empty() {
+            return;
+        }
+        let l = self.lanes;
+        let context = Some(&work.statics[l..2 * l]);
+        let lanes = part.start * l..part.end * l;
+        let width = self.encoder_selection.weight_lanes();
+        let weights = &mut work.weights[1][part.start * width..part.end * width];
+        let selected = &mut work.selected[lanes.clone()];
+        let from = rows.from(part.start);
+        self.encoder_selection
+            .forward(kernels, from, context, &mut work.scratch, weights, selected);
+        let out = &mut work.lstm[lanes.clone()];
+        self.encoder
+            .forward(kernels, selected, &mut work.state, &mut work.scratch, out);
+        self.enrich(kernels, work, lanes);
+    }
+
+    /// The rows of the future, up to their static enrichment.
+    fn look_ahead(
+        &self,
+        kernels: &Kernels,
+        work: &mut TftWork,
+        rows: Rows<'_>,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) {
+        let Some(decoder) = self.decoder.as_ref().filter(|_| n_decoder > 0) else {
+            return;
+        };
+        let l = self.lanes;
+        let context = Some(&work.statics[l..2 * l]);
+        let lanes = n_encoder * l..(n_encoder + n_decoder) * l;
+        let selected = &mut work.selected[lanes.clone()];
+        match &self.decoder_selection {
+            Some(selection) => {
+                let weights = &mut work.weights[2][..n_decoder * selection.weight_lanes()];
+                let rows = rows.from(n_encoder);
+                selection.forward(kernels, rows, context, &mut work.scratch, weights, selected);
+            }
+            None => selected.fill(Lane::ZERO),
+        }
+        let out = &mut work.lstm[lanes.clone()];
+        decoder.forward(kernels, selected, &mut work.state, &mut work.scratch, out);
+        self.enrich(kernels, work, lanes);
+    }
+
+    /// Gated LSTM outputs of some rows, and their static enrichment.
+    fn enrich(&self, kernels: &Kernels, work: &mut TftWork, lanes: Range<usize>) {
+        let (l, n) = (self.lanes, lanes.len());
         let TftWork {
             selected,
             lstm,
@@ -202,22 +296,35 @@ impl TftNet {
             enriched,
             statics,
             scratch,
+            ..
+        } = work;
+        let gated = &mut gated[lanes.clone()];
+        gated.copy_from_slice(&selected[lanes.clone()]);
+        self.post_lstm
+            .forward(kernels, &lstm[lanes.clone()], &mut scratch[..2 * n], gated);
+        let context = Some(&statics[4 * l..5 * l]);
+        self.enrichment
+            .forward(kernels, gated, context, scratch, &mut enriched[lanes]);
+    }
+
+    /// The head values of the answered steps.
+    fn answer<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut TftWork,
+        n_encoder: usize,
+        n_decoder: usize,
+    ) -> &'w [Lane] {
+        let (l, n) = (self.lanes, n_encoder + n_decoder);
+        let TftWork {
+            gated,
+            enriched,
+            scratch,
             answers: [a, b, c],
             head,
             attention,
             ..
         } = work;
-        gated[..n * l].copy_from_slice(&selected[..n * l]);
-        self.post_lstm.forward(
-            kernels,
-            &lstm[..n * l],
-            &mut scratch[..2 * n * l],
-            &mut gated[..n * l],
-        );
-        let context = Some(&statics[4 * l..5 * l]);
-        self.enrichment
-            .forward(kernels, &gated[..n * l], context, scratch, &mut enriched[..n * l]);
-
         let first = if self.n_ahead == 0 {
             n_encoder - 1
         } else {
@@ -268,54 +375,6 @@ impl TftNet {
         }
         for (grn, out) in self.contexts.iter().zip(contexts.chunks_exact_mut(self.lanes)) {
             grn.forward(kernels, vector, None, &mut work.scratch, out);
-        }
-    }
-
-    fn select(
-        &self,
-        kernels: &Kernels,
-        work: &mut TftWork,
-        rows: Rows<'_>,
-        n_encoder: usize,
-        n_decoder: usize,
-    ) {
-        let l = self.lanes;
-        let context = Some(&work.statics[l..2 * l]);
-        let [_, encoder, decoder] = &mut work.weights;
-        let (past, future) = work.selected[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
-        let weights = &mut encoder[..n_encoder * self.encoder_selection.weight_lanes()];
-        self.encoder_selection
-            .forward(kernels, rows, context, &mut work.scratch, weights, past);
-        match &self.decoder_selection {
-            Some(selection) => {
-                let weights = &mut decoder[..n_decoder * selection.weight_lanes()];
-                let rows = rows.from(n_encoder);
-                selection.forward(kernels, rows, context, &mut work.scratch, weights, future);
-            }
-            None => future.fill(Lane::ZERO),
-        }
-    }
-
-    fn recur(&self, kernels: &Kernels, work: &mut TftWork, n_encoder: usize, n_decoder: usize) {
-        let l = self.lanes;
-        let (x, out) = (&work.selected, &mut work.lstm);
-        if n_encoder == 0 && self.empty == EmptyEncoder::Faithful {
-            work.state.fill(Lane::ZERO);
-        } else {
-            let (h, c) = (&work.statics[2 * l..3 * l], &work.statics[3 * l..4 * l]);
-            self.encoder.start(h, c, &mut work.state);
-        }
-        let (past, future) = out[..(n_encoder + n_decoder) * l].split_at_mut(n_encoder * l);
-        self.encoder.forward(
-            kernels,
-            &x[..n_encoder * l],
-            &mut work.state,
-            &mut work.scratch,
-            past,
-        );
-        if let Some(decoder) = &self.decoder {
-            let x = &x[n_encoder * l..][..n_decoder * l];
-            decoder.forward(kernels, x, &mut work.state, &mut work.scratch, future);
         }
     }
 }
