@@ -91,10 +91,11 @@ fn text(model: &Model, deviation: f32) -> String {
     }
     out.push_str("inputs:\n");
     for input in &schema.inputs {
-        let feature = input
-            .feature
-            .as_ref()
-            .map_or("given by the caller".into(), |op| format!("{op:?}"));
+        let feature = match (&input.feature, &input.derived) {
+            (Some(op), _) => format!("{op:?}"),
+            (None, Some(_)) => "follows from the window".into(),
+            (None, None) => "given by the caller".into(),
+        };
         let _ = writeln!(out, "  {:16} {feature}, {}", input.name, scaling(input));
     }
     out.push_str("outputs:\n");

@@ -1,11 +1,14 @@
 //! Answers for frames of raw columns: a row per series and step, known columns told into the future.
 //!
 //! The rows of a series are put in the order of its steps. Its last `n_ahead` rows are the steps to answer, where only known and
-//! static columns are read; as many rows as the lookback takes before them are the past.
+//! static columns are read; as many rows as the lookback takes before them are the past. Where the model was trained on series
+//! with gaps, a step that is left out takes the row before it, but for columns that have a value of their own for this.
 
 use super::{Answers, PredictError};
 use crate::data::frame::Frame;
-use crate::import::forecasting::Layout;
+use crate::import::forecasting::{Layout, label_text};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,28 +45,46 @@ pub fn file(model: &Arc<Model>, path: &Path, windows: Windows) -> Result<FrameAn
     let layout = Layout::of(model.schema()).ok_or(PredictError::NoFrame)?;
     let reader = Reader::open(model, path, layout)?;
     let mut session = Session::new(model, 1);
-    let mut answers = FrameAnswers::default();
+    let (mut answers, mut longest) = (FrameAnswers::default(), 0);
     for (labels, rows) in reader.series()? {
         let series = Series {
             reader: &reader,
             labels,
             rows,
         };
+        longest = longest.max(series.rows.len());
         if series.rows.len() < reader.shortest() {
             answers.too_short.push(series.name());
             continue;
         }
-        answers.series.push(series.answers(&mut session, windows)?);
+        let found = series.answers(&mut session, windows)?;
+        if found.is_empty() {
+            answers.too_short.push(series.name());
+        } else {
+            answers.series.push(found);
+        }
     }
     if answers.series.is_empty() {
         return Err(PredictError::TooShort {
-            what: format!("{}: every series", path.display()),
+            what: format!("{}: the longest series", path.display()),
             expected: reader.shortest(),
-            found: reader.frame.n_rows(),
+            found: longest,
         });
     }
     Ok(answers)
 }
+
+/// A step of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    time: i64,
+    /// Its row of the frame, or the one before it.
+    row: usize,
+    /// Whether the frame leaves it out.
+    filled: bool,
+}
+
+type Steps = Vec<Step>;
 
 /// A frame and the columns that a model reads of it.
 struct Reader<'a> {
@@ -111,27 +132,76 @@ impl<'a> Reader<'a> {
     }
 
     /// Rows of every series in the order of their steps.
-    fn series(&self) -> Result<BTreeMap<Vec<String>, Vec<(i64, usize)>>, PredictError> {
-        let mut series: BTreeMap<Vec<String>, Vec<(i64, usize)>> = BTreeMap::new();
+    fn series(&self) -> Result<BTreeMap<Vec<String>, Steps>, PredictError> {
+        let mut series: BTreeMap<Vec<String>, Steps> = BTreeMap::new();
         for row in 0..self.frame.n_rows() {
             let labels = self.groups.iter().map(|g| self.frame.label(*g, row).into_owned());
-            let step = self.frame.whole(self.time, row)?;
-            series.entry(labels.collect()).or_default().push((step, row));
+            let step = Step {
+                time: self.frame.whole(self.time, row)?,
+                row,
+                filled: false,
+            };
+            series.entry(labels.collect()).or_default().push(step);
         }
-        series.values_mut().for_each(|rows| rows.sort_unstable());
+        for steps in series.values_mut() {
+            steps.sort_unstable();
+            if self.layout.fill.is_some() {
+                *steps = self.without_gaps(steps);
+            }
+        }
         Ok(series)
     }
 
+    /// Steps that are left out, where a window can reach over them.
+    fn without_gaps(&self, steps: &[Step]) -> Steps {
+        let longest = self.model.schema().n_rows() as i64;
+        let mut all = Steps::with_capacity(steps.len());
+        for (i, step) in steps.iter().enumerate() {
+            all.push(*step);
+            let next = steps.get(i + 1).map_or(step.time, |next| next.time);
+            if next.saturating_sub(step.time) < longest {
+                let left_out = step.time + 1..next;
+                all.extend(left_out.map(|time| Step {
+                    time,
+                    filled: true,
+                    ..*step
+                }));
+            }
+        }
+        all
+    }
+
+    /// A number of a step, where the frame has one.
+    fn real(&self, input: &Input, column: usize, step: Step) -> Result<f64, PredictError> {
+        if step.filled && column == self.time {
+            return Ok(step.time as f64);
+        }
+        match self.filling(input, step).and_then(Value::as_f64) {
+            Some(value) => Ok(value),
+            None => Ok(self.frame.real(column, step.row)?),
+        }
+    }
+
+    /// The value of a column in steps that are left out, where it has one.
+    fn filling(&self, input: &Input, step: Step) -> Option<&Value> {
+        let fill = self.layout.fill.as_ref().filter(|_| step.filled)?;
+        fill.get(&input.name)
+    }
+
     /// A cell as the core takes it.
-    fn value(&self, input: &Input, column: usize, row: usize) -> Result<f64, PredictError> {
+    fn value(&self, input: &Input, column: usize, step: Step) -> Result<f64, PredictError> {
         let Some(categories) = &input.categories else {
-            let value = self.frame.real(column, row)?;
+            let value = self.real(input, column, step)?;
             if !value.is_finite() && input.missing == Missing::Reject {
-                return Err(self.frame.refuse(column, row, "a finite number").into());
+                return Err(self.frame.refuse(column, step.row, "a finite number").into());
             }
             return Ok(value);
         };
-        let label = self.frame.label(column, row);
+        let row = step.row;
+        let label = match self.filling(input, step).and_then(label_text) {
+            Some(label) => Cow::Owned(label),
+            None => self.frame.label(column, row),
+        };
         match categories.labels.iter().position(|known| *known == label) {
             Some(code) => Ok(code as f64),
             None if categories.unknown.is_some() => Ok(UNLISTED),
@@ -147,8 +217,7 @@ impl<'a> Reader<'a> {
 struct Series<'a> {
     reader: &'a Reader<'a>,
     labels: Vec<String>,
-    /// Step and row.
-    rows: Vec<(i64, usize)>,
+    rows: Steps,
 }
 
 impl Series<'_> {
@@ -178,15 +247,19 @@ impl Series<'_> {
         Ok(answers)
     }
 
-    /// The window that ends before row `end` of the series.
+    /// The window that ends before row `end` of the series, if one does: neither its first nor its last step was left out.
     fn answer(&self, session: &mut Session, end: usize, answers: &mut Answers) -> Result<(), PredictError> {
         let schema = self.reader.model.schema();
         let n_decoder = self.reader.n_ahead();
-        let n_encoder = schema.lookback().min(end - n_decoder);
-        let rows = &self.rows[end - n_decoder - n_encoder..end];
-        self.check_steps(rows)?;
-        let mut window = Vec::with_capacity(rows.len() * schema.n_features());
-        for (k, (_, row)) in rows.iter().enumerate() {
+        let reach = schema.lookback().min(end - n_decoder);
+        let steps = self.reached(&self.rows[end - n_decoder - reach..end]);
+        let n_encoder = steps.len().saturating_sub(n_decoder);
+        if steps.len() < self.reader.shortest() || steps.last().is_none_or(|step| step.filled) {
+            return Ok(());
+        }
+        self.check_steps(steps)?;
+        let mut window = Vec::with_capacity(steps.len() * schema.n_features());
+        for (k, step) in steps.iter().enumerate() {
             for (input, column) in &self.reader.inputs {
                 let is_read = match input.role {
                     Role::Static => k == 0,
@@ -194,7 +267,7 @@ impl Series<'_> {
                     Role::Known => true,
                 };
                 window.push(if is_read {
-                    self.reader.value(input, *column, *row)?
+                    self.reader.value(input, *column, *step)?
                 } else {
                     0.0
                 });
@@ -209,24 +282,37 @@ impl Series<'_> {
             error,
         })?;
         answers.note(flags);
-        answers.first_step.push(rows[n_encoder.min(rows.len() - 1)].0);
+        answers
+            .first_step
+            .push(steps[n_encoder.min(steps.len() - 1)].time);
         Ok(())
     }
 
+    /// The steps behind the last gap that is too long to be filled, from the first one that was not left out.
+    fn reached<'s>(&self, steps: &'s [Step]) -> &'s [Step] {
+        if self.reader.layout.fill.is_none() {
+            return steps;
+        }
+        let gap = steps.windows(2).rposition(|two| !follows(two));
+        let behind = &steps[gap.map_or(0, |at| at + 1)..];
+        &behind[behind.iter().take_while(|step| step.filled).count()..]
+    }
+
     /// Steps count up by one.
-    fn check_steps(&self, rows: &[(i64, usize)]) -> Result<(), PredictError> {
-        let broken = rows
-            .windows(2)
-            .find(|two| two[0].0.checked_add(1) != Some(two[1].0));
-        match broken {
+    fn check_steps(&self, steps: &[Step]) -> Result<(), PredictError> {
+        match steps.windows(2).find(|two| !follows(two)) {
             None => Ok(()),
             Some(two) => Err(PredictError::Steps {
                 what: format!("{}: {}", self.reader.frame.path().display(), self.name()),
                 column: self.reader.layout.time.clone(),
-                before: two[0].0,
-                expected: two[0].0.saturating_add(1),
-                found: two[1].0,
+                before: two[0].time,
+                expected: two[0].time.saturating_add(1),
+                found: two[1].time,
             }),
         }
     }
+}
+
+fn follows(two: &[Step]) -> bool {
+    two[0].time.checked_add(1) == Some(two[1].time)
 }

@@ -5,9 +5,10 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use tickfuse_core::Model;
 use tickfuse_core::bundle::Precision;
+use tickfuse_core::{Model, OpenOptions};
 use tickfuse_train::arrays::Archive;
+use tickfuse_train::assemble::assemble;
 use tickfuse_train::import::forecasting::{Batch, Layout};
 use tickfuse_train::predict::frame::{self, Windows};
 use tickfuse_train::predict::scaled;
@@ -250,6 +251,42 @@ fn a_step_that_is_missing_or_repeated_is_refused() {
         text.contains("expected `time_idx` 60 behind 59, found 61"),
         "{text}"
     );
+}
+
+#[test]
+fn steps_that_a_frame_may_leave_out_take_the_row_before_them_and_constants() {
+    let scratch = tempfile::tempdir().unwrap();
+    let imported = super::edited("pf_auto", |d| {
+        d["preprocessing"]["allow_missing_timesteps"] = true.into();
+        d["preprocessing"]["constant_fill"]["volume"] = 0.25.into();
+    })
+    .unwrap();
+    let bytes = assemble(&imported.schema, &imported.tensors).unwrap();
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let text = std::fs::read_to_string(folder("pf_auto").join("frame.csv")).unwrap();
+    let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    let place = |name: &str| header.iter().position(|h| *h == name).unwrap();
+    let time = |line: &str| line.split(',').nth(place("time_idx")).unwrap().to_owned();
+    let left_out = |line: &&str| !["60", "61"].contains(&time(line).as_str());
+    let with = |lines: Vec<String>| {
+        let path = scratch.path().join("frame.csv");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        frame::file(&model, &path, Windows::Last).unwrap()
+    };
+    let gaps = with(text.lines().filter(left_out).map(str::to_owned).collect());
+    let mut whole: Vec<String> = Vec::new();
+    for line in text.lines().filter(left_out) {
+        whole.push(line.to_owned());
+        for filled in ["60", "61"] {
+            if time(line) == "59" {
+                let mut cells: Vec<&str> = line.split(',').collect();
+                (cells[place("time_idx")], cells[place("volume")]) = (filled, "0.25");
+                whole.push(cells.join(","));
+            }
+        }
+    }
+    assert_eq!(gaps, with(whole));
+    assert_eq!(gaps.series.len(), 5);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn by_groups(document: &mut Value, groups: &[&str], rows: Value) {
 #[test]
 fn a_table_has_a_row_per_combination_of_codes_and_the_missing_one_elsewhere() {
     let schema = schema("pf_shared", |d| {
-        by_groups(d, &["sector", "symbol"], rows(&[&[0, 1], &[2, 4]]))
+        by_groups(d, &["sector", "symbol"], rows(&[&[0, 1], &[2, 4]]));
     });
     let (inputs, found) = table(&schema, "volume");
     assert_eq!(inputs, ["sector", "symbol"]);
@@ -84,7 +84,7 @@ fn answers_of_a_table_by_one_of_two_groups_take_the_missing_row() {
 #[test]
 fn answers_are_looked_up_in_the_order_of_the_series_keys() {
     let schema = schema("pf_shared", |d| {
-        by_groups(d, &["symbol", "sector"], rows(&[&[4, 2], &[1, 2]]))
+        by_groups(d, &["symbol", "sector"], rows(&[&[4, 2], &[1, 2]]));
     });
     let (inputs, found) = table(&schema, "volume");
     assert_eq!(inputs, ["symbol", "sector"]);
@@ -192,7 +192,7 @@ fn transforms_and_methods_are_taken_over_or_refused() {
         "preprocessing.normalizers.close.max_length: expected null or the whole encoder of 24 steps, found [8]"
     );
     let fixed = schema("pf_auto", |d| {
-        d["preprocessing"]["normalizers"]["close"]["method"] = json!("identity")
+        d["preprocessing"]["normalizers"]["close"]["method"] = json!("identity");
     });
     assert_eq!(
         *source(&fixed, "close"),

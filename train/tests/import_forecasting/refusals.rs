@@ -60,7 +60,7 @@ fn unknown_losses_scalers_transforms_and_keys_are_refused_by_name() {
         "",
     ] {
         let key = refused("pf_reals", |d| {
-            d.pointer_mut(place).unwrap()["surprise"] = 1.into()
+            d.pointer_mut(place).unwrap()["surprise"] = 1.into();
         });
         assert!(key.contains("unknown field `surprise`"), "{place}: {key}");
     }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-/// The columns of these names, which all must be there.
+/// The columns of these names, which all must be there. Damage is an error, though the reader asserts there.
 pub(in super::super) fn columns(path: &Path, names: &[String]) -> Result<Vec<(String, Cells)>, DataError> {
     catch_unwind(|| read(path, names)).unwrap_or_else(|_| Err(damaged(path)))
 }
@@ -120,5 +120,76 @@ impl Rows<'_> {
             _ => values.next(),
         };
         Ok(levels.iter().filter_map(cell).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::parquet::column::writer::ColumnWriter;
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    const SCHEMA: &str = "message bars { optional binary symbol (STRING); required int64 step; optional double close; \
+                          optional boolean open; required int64 at (TIMESTAMP(MILLIS,true)); }";
+
+    /// Two row groups of two rows, the second row of each with nulls.
+    fn file(path: &Path) {
+        let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
+        for first in [0, 2] {
+            let mut group = writer.next_row_group().unwrap();
+            while let Some(mut column) = group.next_column().unwrap() {
+                let levels = Some(&[1, 0][..]);
+                match column.untyped() {
+                    ColumnWriter::ByteArrayColumnWriter(w) => w.write_batch(&["A".into()], levels, None),
+                    ColumnWriter::Int64ColumnWriter(w) => w.write_batch(&[first, first + 1], None, None),
+                    ColumnWriter::DoubleColumnWriter(w) => w.write_batch(&[1.5], levels, None),
+                    ColumnWriter::BoolColumnWriter(w) => w.write_batch(&[true], levels, None),
+                    _ => panic!("a column of another type"),
+                }
+                .unwrap();
+                column.close().unwrap();
+            }
+            group.close().unwrap();
+        }
+        writer.close().unwrap();
+    }
+
+    fn named(names: &[&str]) -> Result<Vec<(String, Cells)>, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.parquet");
+        file(&path);
+        columns(
+            &path,
+            &names.iter().map(|name| (*name).into()).collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn columns_of_every_row_group_come_with_their_nulls() {
+        let found = named(&["close", "symbol", "step", "open"]).unwrap();
+        let Cells::Real(close) = &found[0].1 else {
+            panic!("{found:?}");
+        };
+        assert_eq!((close[0], close[2], close.len()), (1.5, 1.5, 4));
+        assert!(close[1].is_nan() && close[3].is_nan());
+        let text = |texts: [&str; 4]| Cells::Text(texts.map(Into::into).to_vec());
+        assert_eq!(found[1].1, text(["A", "", "A", ""]));
+        assert_eq!(found[2].1, Cells::Whole((0..4).map(Some).collect()));
+        assert_eq!(found[3].1, Cells::Flag(vec![Some(true), None, Some(true), None]));
+    }
+
+    #[test]
+    fn a_column_that_is_missing_or_of_another_type_is_refused() {
+        assert!(matches!(named(&["volume"]), Err(DataError::MissingColumn { .. })));
+        let error = named(&["at"]).unwrap_err().to_string();
+        assert!(
+            error.contains("column `at`: expected numbers, truth values or text"),
+            "{error}"
+        );
     }
 }

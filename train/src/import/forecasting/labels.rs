@@ -42,7 +42,8 @@ pub(super) fn categories(key: &str, classes: &Classes) -> Result<Categories, For
 }
 
 /// A label as a file of bars shows it, where it is one.
-pub(super) fn text(label: &Value) -> Option<String> {
+#[must_use]
+pub fn text(label: &Value) -> Option<String> {
     match label {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -4,13 +4,15 @@
 use super::agreement::targets;
 use super::description::Description;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use tickfuse_core::bundle::Schema;
 
 /// Key of the provenance.
 pub(super) const KEY: &str = "pytorch_forecasting";
 
 /// Columns of tensors and frames.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     /// Columns of the real tensors in order.
@@ -25,6 +27,9 @@ pub struct Layout {
     pub time: String,
     /// Encoder steps that a window needs at least.
     pub min_encoder: usize,
+    /// Whether a frame may leave steps out: each takes the row before it, but for the columns named here. Absent: none may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<BTreeMap<String, Value>>,
 }
 
 impl Layout {
@@ -37,6 +42,7 @@ impl Layout {
             groups: data.group_ids.clone(),
             time: data.time_idx.clone(),
             min_encoder: data.min_encoder_length,
+            fill: data.allow_missing_timesteps.then(|| data.constant_fill.clone()),
         }
     }
 

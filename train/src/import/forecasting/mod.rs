@@ -21,6 +21,7 @@ pub use description::{
     GroupTable, HyperParameters, Loss, Method, OneOrMany, Preprocessing, Scaling, TableRow, TorchNormalizer,
 };
 pub use error::ForecastingError;
+pub use labels::text as label_text;
 pub use layout::Layout;
 
 use std::path::Path;

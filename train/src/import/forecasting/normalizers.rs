@@ -16,6 +16,8 @@ use tickfuse_core::bundle::{Categories, NormalizerSource, Transform};
 const MAX_ROWS: usize = 65_536;
 
 type Rows = Vec<[f64; 2]>;
+/// Rows by the keys of the groups.
+type Keyed = HashMap<Vec<String>, [f64; 2]>;
 
 /// Where centre and scale of a column as an input come from.
 pub(super) fn of_column(
@@ -259,9 +261,9 @@ enum Fitted {
     /// Without groups.
     All(CenterScale),
     /// By the keys of all groups together, and for all others.
-    Joint(HashMap<Vec<String>, [f64; 2]>, CenterScale),
+    Joint(Keyed, CenterScale),
     /// By the key of each group, multiplied.
-    PerGroup(HashMap<String, (HashMap<Vec<String>, [f64; 2]>, CenterScale)>),
+    PerGroup(HashMap<String, (Keyed, CenterScale)>),
 }
 
 impl Fitted {
@@ -319,15 +321,11 @@ impl Fitted {
     }
 }
 
-fn found_or(rows: &HashMap<Vec<String>, [f64; 2]>, key: &[String], missing: CenterScale) -> [f64; 2] {
+fn found_or(rows: &Keyed, key: &[String], missing: CenterScale) -> [f64; 2] {
     rows.get(key).copied().unwrap_or([missing.center, missing.scale])
 }
 
-fn by_key(
-    key: &str,
-    rows: &[TableRow],
-    n_groups: usize,
-) -> Result<HashMap<Vec<String>, [f64; 2]>, ForecastingError> {
+fn by_key(key: &str, rows: &[TableRow], n_groups: usize) -> Result<Keyed, ForecastingError> {
     let mut named = HashMap::new();
     for (at, row) in rows.iter().enumerate() {
         let place = || format!("{key}.table[{at}].key");
