@@ -25,7 +25,7 @@ def machine(cpu: int) -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "onnx", "numpy")},
+        "versions": {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "tract", "onnx", "numpy")},
     }
 
 
