@@ -30,7 +30,7 @@ F32_SHARE, BF16_SHARE = 5e-6, 2e-2
 class Case:
     """One net: id as in the tables, folder with its weights, PyTorch module, raw windows `[n, T, F]`, golden answers and tolerances.
 
-    The folder holds `weights.safetensors` and either `net.toml` (`tickfuse import torch`) or `net.json` (bench/examples/pack.rs).
+    The folder holds what `tickfuse import torch` reads: `weights.safetensors` and `net.toml`.
     """
 
     id: str
@@ -123,7 +123,7 @@ def _like(plain: torch.nn.Module, kind: type) -> torch.nn.Module:
 def _lstm(id_: str, shape: str, spec: Spec, work: Path) -> Case:
     module = seeded(spec)
     windows = np.random.default_rng(5).standard_normal((N_WINDOWS, spec.lookback, spec.n_features)).astype(np.float32)
-    folder = _folder(work / spec.name, module.state_dict(), _net_toml(spec))
+    folder = _folder(work / spec.name, module.state_dict(), _description(spec))
     rounded = copy.deepcopy(module).double()
     for tensor in rounded.state_dict().values():
         if tensor.dim() == 2:
@@ -131,22 +131,34 @@ def _lstm(id_: str, shape: str, spec: Spec, work: Path) -> Case:
     return _seeded(id_, shape, folder, module, copy.deepcopy(module).double(), windows, rounded)
 
 
-def _net_toml(spec: Spec) -> str:
-    """What `tickfuse import torch --config` has to be told: inputs unscaled, one linear output."""
-    head = ", ".join(f'{{ prefix = "{d.prefix}", activation = "{d.activation}" }}' for d in spec.head)
-    inputs = ", ".join(f'{{ name = "{name}", scaler = {{ center = 0.0, scale = 1.0 }} }}' for name in spec.features)
-    output = f'{{ name = "{spec.output}", kind = "{spec.kind}", labels = ["{spec.output}"], unit = "{spec.unit}" }}'
-    sizes = f"lookback = {spec.lookback}\nn_hidden = {spec.n_hidden}\nn_layers = {spec.n_layers}"
-    return f'name = "{spec.name}"\nfamily = "lstm"\n{sizes}\nhead = [{head}]\ninputs = [{inputs}]\noutputs = [{output}]\n'
+def _description(spec: Spec) -> dict:
+    """What `tickfuse import torch --config` has to be told of an LSTM: inputs unscaled, one linear output."""
+    return {
+        "name": spec.name,
+        "family": "lstm",
+        "lookback": spec.lookback,
+        "n_hidden": spec.n_hidden,
+        "n_layers": spec.n_layers,
+        "head": [{"prefix": dense.prefix, "activation": dense.activation} for dense in spec.head],
+        "inputs": [{"name": name, "scaler": {"center": 0.0, "scale": 1.0}} for name in spec.features],
+        "outputs": [{"name": spec.output, "kind": spec.kind, "labels": list(spec.labels), "unit": spec.unit}],
+    }
 
 
-def _folder(folder: Path, tensors: dict[str, torch.Tensor], config: dict | str) -> Path:
+def _toml(value: object) -> str:
+    """A value on one line; keys without a value are left out."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items() if item is not None) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _folder(folder: Path, tensors: dict[str, torch.Tensor], about: dict) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "weights.safetensors")
-    if isinstance(config, str):
-        (folder / "net.toml").write_text(config, encoding="utf-8")
-    else:
-        (folder / "net.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    text = "".join(f"{key} = {_toml(value)}\n" for key, value in about.items())
+    (folder / "net.toml").write_text(text, encoding="utf-8")
     return folder
 
 

@@ -4,9 +4,11 @@ Both are the modules that made the fixtures (fixtures/make), cut to what serving
 and nothing that depends on the contexts or on the absent static variables alone is computed again. Two forms of each:
 
     plain     one small network per variable, as libraries write it
-    stacked   the networks of all variables as one batched product: the same numbers, the form that suits other engines best
+    stacked   the networks of all variables as one batched product per layer: the same numbers; batch 1
 
-Tensor names are those of Tickfuse's plain tensors; `description` is what bench/examples/pack.rs reads beside them.
+The stacked form is the one of several (four axes, grouped convolutions) that OpenVINO, the fastest peer here, runs fastest.
+
+Tensor names are those of Tickfuse's plain tensors; `description` is what `tickfuse import torch` has to be told beside them.
 """
 
 import math
@@ -77,12 +79,11 @@ class StackedTft(Tft):
 
     def select(self, x: torch.Tensor, c_s: torch.Tensor) -> torch.Tensor:
         weight, bias = self.embedding
-        embedded = x.transpose(1, 2).unsqueeze(-1) * weight + bias  # [n, V, T, H]
-        flat = embedded.transpose(1, 2).flatten(2)
-        weights = torch.softmax(self.encoder_variable_selection.flattened_grn(flat, c_s.unsqueeze(1)), dim=-1)
+        embedded = x[0].T.unsqueeze(-1) * weight + bias  # [V, T, H]
+        flat = embedded.transpose(0, 1).flatten(1)
+        weights = torch.softmax(self.encoder_variable_selection.flattened_grn(flat[None], c_s.unsqueeze(1)), dim=-1)
         value, gate = self.glu(self.fc2(nn.functional.elu(self.fc1(embedded)))).chunk(2, dim=-1)
-        branches = self.norm(value * torch.sigmoid(gate) + embedded)
-        return (weights.transpose(1, 2).unsqueeze(-1) * branches).sum(dim=1)
+        return weighted(weights, self.norm(value * torch.sigmoid(gate) + embedded))
 
 
 class Xtrend(SharedXtrendNet):
@@ -143,15 +144,13 @@ class StackedXtrend(Xtrend):
 
     def select(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         weights = torch.softmax(self.vsn.weight_grn(x, emb.unsqueeze(1)), dim=-1)
-        column = x.transpose(1, 2).unsqueeze(-1)  # [n, F, T, 1]
-        hidden = nn.functional.elu(column * self.fc1[0] + self.fc1[1])
-        value, gate = self.fc2(hidden).chunk(2, dim=-1)
-        branches = self.norm(column * self.skip[0] + self.skip[1] + value * torch.sigmoid(gate))
-        return (weights.transpose(1, 2).unsqueeze(-1) * branches).sum(dim=1)
+        column = x[0].T.unsqueeze(-1)  # [F, T, 1]
+        value, gate = self.fc2(nn.functional.elu(column * self.fc1[0] + self.fc1[1])).chunk(2, dim=-1)
+        return weighted(weights, self.norm(column * self.skip[0] + self.skip[1] + value * torch.sigmoid(gate)))
 
 
 class Stack(nn.Module):
-    """Linear layers of one shape side by side: [n, V, T, n_in] to [n, V, T, n_out]."""
+    """Linear layers of one shape side by side: [V, T, n_in] to [V, T, n_out]."""
 
     def __init__(self, layers):
         super().__init__()
@@ -160,7 +159,7 @@ class Stack(nn.Module):
         self.bias = nn.Parameter(torch.stack([layer.bias for layer in layers]).unsqueeze(1), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.weight + self.bias
+        return torch.baddbmm(self.bias, x, self.weight)
 
 
 class StackedNorm(nn.Module):
@@ -174,6 +173,11 @@ class StackedNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.layer_norm(x, self.shape, eps=self.eps) * self.gain + self.shift
+
+
+def weighted(weights: torch.Tensor, branches: torch.Tensor) -> torch.Tensor:
+    """Weights [1, T, V] and branches [V, T, H] to their sums [1, T, H]."""
+    return torch.bmm(weights[0].unsqueeze(1), branches.transpose(0, 1)).transpose(0, 1)
 
 
 def stacked_lines(layers: list[nn.Linear]) -> list[nn.Parameter]:
@@ -196,7 +200,7 @@ def seeded(module: nn.Module, seed: int) -> nn.Module:
 
 
 def description(spec: TftSpec | XtrendSpec) -> dict:
-    """Net, inputs and outputs in the words of a model file's schema."""
+    """Net, inputs and outputs in the words of a model file, as net.toml wants them."""
     outputs = _tft_outputs() if isinstance(spec, TftSpec) else _xtrend_outputs()
     return {"name": spec.name, "net": spec.config(), "inputs": [_input(column) for column in spec.inputs()], "outputs": outputs}
 

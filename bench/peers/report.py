@@ -102,7 +102,7 @@ def markdown(document: dict) -> str:
 def _latency_table(cases: list[dict]) -> list[str]:
     names = list(dict.fromkeys(name for case in cases for name in case["engines"]))
     rows = [[case["id"], case["shape"], *(_cell(case["engines"].get(n)) for n in names)] for case in cases]
-    return _table(["net", "shape", *names], rows)
+    return table(["net", "shape", *names], rows)
 
 
 def _cell(engine: dict | None) -> str:
@@ -115,7 +115,7 @@ def _deviation_table(cases: list[dict]) -> list[str]:
         for case in cases
         for name, e in case["engines"].items()
     ]
-    return _table(["net", "engine", "largest deviation from the golden", "allowed", "level", "bundle"], rows)
+    return table(["net", "engine", "largest deviation from the golden", "allowed", "level", "bundle"], rows)
 
 
 def _ratio_table(cases: list[dict]) -> list[str]:
@@ -124,8 +124,8 @@ def _ratio_table(cases: list[dict]) -> list[str]:
         for case in cases
         for r in case["ratios"]
     ]
-    return _table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
+    return table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
