@@ -1,7 +1,4 @@
-"""Tickfuse through its own program: `import torch`, `predict`, `latency`, as anyone would call them.
-
-A net given as `net.json` becomes a model file through bench/examples/pack.rs, which lies beside the program.
-"""
+"""Tickfuse through its own program: `import torch`, `predict`, `latency`, as anyone would call them."""
 
 import json
 import subprocess
@@ -25,20 +22,15 @@ class Tickfuse:
         self.folder = folder
         self.bundle = folder / f"{net.name}-{precision}.safetensors"
         self.bundle.unlink(missing_ok=True)
-        weights = net / "weights.safetensors"
-        if (net / "net.json").exists():
-            pack = program.parent / "examples" / "pack"
-            self._run(pack, net / "net.json", weights, self.bundle, precision)
-        else:
-            source = ["--weights", weights, "--config", net / "net.toml"]
-            self._run(program, "import", "torch", *source, "--out", self.bundle, "--precision", precision)
+        source = ["--weights", net / "weights.safetensors", "--config", net / "net.toml"]
+        self._run("import", "torch", *source, "--out", self.bundle, "--precision", precision)
 
     def answers(self, windows: np.ndarray) -> np.ndarray:
         """Answers of all windows, `[n, n_outputs]`."""
         inputs, outputs = self.folder / "windows.npy", self.folder / "answers.npz"
         np.save(inputs, windows)
         outputs.unlink(missing_ok=True)
-        self._run(self.program, "predict", self.bundle, "--input", inputs, "--output", outputs)
+        self._run("predict", self.bundle, "--input", inputs, "--output", outputs)
         arrays = dict(np.load(outputs))
         y = arrays.get("output", next(iter(arrays.values())) if len(arrays) == 1 else None)
         if y is None or y.size % len(windows):
@@ -49,7 +41,7 @@ class Tickfuse:
     def latency(self, n: int, warmup: int, cpu: int) -> dict:
         """The document that `tickfuse latency --json` prints: whole windows, input in memory."""
         options = ["--precision", self.precision, "--n", n, "--warmup", warmup, "--cpu", cpu, "--json"]
-        text = self._run(self.program, "latency", self.bundle, *options)
+        text = self._run("latency", self.bundle, *options)
         try:
             document = json.loads(text)
             if document["mode"] == "window" and document["latency_ns"]["p50"] > 0:
@@ -59,11 +51,11 @@ class Tickfuse:
         raise ProgramError(f"latency: expected JSON with mode `window` and latency_ns.p50, found {text[:300]!r}")
 
     def _run(self, *words: object) -> str:
-        command = [str(word) for word in words]
+        command = [str(self.program), *map(str, words)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise ProgramError(f"{command[0]}: {error}; build it as bench/README.md says") from error
+            raise ProgramError(f"{self.program}: {error}; build it as bench/README.md says") from error
         if done.returncode != 0:
             raise ProgramError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")
         return done.stdout
