@@ -95,6 +95,8 @@ def markdown(document: dict) -> str:
         *_deviation_table(document["cases"]),
         "",
         *_ratio_table(document["cases"]),
+        "",
+        *_form_table(document["cases"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -125,6 +127,20 @@ def _ratio_table(cases: list[dict]) -> list[str]:
         for r in case["ratios"]
     ]
     return table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
+
+
+def _form_table(cases: list[dict]) -> list[str]:
+    """Nets that peers run in two forms: Tickfuse against the fastest peer of its precision in whichever form suits it."""
+    forms = {case["id"]: case["engines"] for case in cases}
+    rows = []
+    for plain, stacked in ((i, f"{i} stacked") for i in forms if f"{i} stacked" in forms):
+        both = [(form, name, e["p50_us"]) for form in (plain, stacked) for name, e in forms[form].items()]
+        for own in dict.fromkeys(name for _, name, _ in both if name.startswith("Tickfuse")):
+            time = min(us for _, name, us in both if name == own)
+            same = [b for b in both if not b[1].startswith("Tickfuse") and b[1].split()[-1] == own.split()[-1]]
+            form, rival, us = min(same, key=lambda b: b[2])
+            rows.append([plain, own, f"{rival}, {'stacked' if form == stacked else 'plain'}", f"{us / time:.2f}x"])
+    return table(["net", "engine", "against the faster form", "p50"], rows) if rows else []
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

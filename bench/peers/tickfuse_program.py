@@ -55,7 +55,7 @@ class Tickfuse:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise ProgramError(f"{self.program}: {error}; build it as bench/README.md says") from error
+            raise ProgramError(f"{self.program}: {error}; build it with `cargo build --release`") from error
         if done.returncode != 0:
             raise ProgramError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")
         return done.stdout
