@@ -97,6 +97,8 @@ def markdown(document: dict) -> str:
         *_ratio_table(document["cases"]),
         "",
         *_form_table(document["cases"]),
+        "",
+        *_arrival_table(document["cases"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -141,6 +143,18 @@ def _form_table(cases: list[dict]) -> list[str]:
             form, rival, us = min(same, key=lambda b: b[2])
             rows.append([plain, own, f"{rival}, {'stacked' if form == stacked else 'plain'}", f"{us / time:.2f}x"])
     return table(["net", "engine", "against the faster form", "p50"], rows) if rows else []
+
+
+def _arrival_table(cases: list[dict]) -> list[str]:
+    """Rows arriving at a prepared stream, beside the fastest peer's whole window."""
+    rows = []
+    for case in cases:
+        peers = {name: e["p50_us"] for name, e in case["engines"].items() if not name.startswith("Tickfuse")}
+        rival = min(peers, key=peers.__getitem__)
+        for name, taken in case.get("arrivals", {}).items():
+            cells = [f"{taken[part]['p50']:.2f} / {taken[part]['p99']:.2f}" for part in ("warm", "cold", "prepare")]
+            rows.append([case["id"], name, *cells, rival, f"{peers[rival] / taken['warm']['p50']:.0f}x"])
+    return table(["net", "engine", "row, warm", "row, cold", "prepare", "fastest peer's window", "its p50 to a warm row's"], rows) if rows else []
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

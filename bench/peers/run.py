@@ -25,6 +25,7 @@ from tickfuse_program import ProgramError, Tickfuse
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "bench" / "out"
 MIN_CALLS = 200
+COLD_CALLS = 100
 LEFT_OUT = {"LSTM_C"}  # minutes per round; run where it is named
 
 
@@ -135,7 +136,26 @@ def _measure(case: Case, engines: list, facts: list[dict], args: argparse.Namesp
         "weights_sha256": case.weights_sha256,
         "engines": measured,
         "ratios": ratios(measured),
+        "arrivals": _arrivals(case, [e for e in engines if isinstance(e, Tickfuse)], args),
     }
+
+
+def _arrivals(case: Case, engines: list[Tickfuse], args: argparse.Namespace) -> dict:
+    """Of arriving rows, where the net has a stream; where not, the program says why."""
+    try:
+        return {column(engine): _arrival(engine, args) for engine in engines}
+    except ProgramError as error:
+        print(f"{case.id}: no arrivals: {error}", file=sys.stderr)
+        return {}
+
+
+def _arrival(engine: Tickfuse, args: argparse.Namespace) -> dict:
+    """Percentiles in us of a row that arrives at a prepared stream, with warm and with cold caches, and of preparing."""
+    n = _n_calls(engine, args)
+    warm = engine.latency(n, min(args.warmup, n), args.cpu, "arrival")
+    cold = engine.latency(COLD_CALLS, 5, args.cpu, "arrival", cold=True)
+    taken = {"warm": warm["latency_ns"], "cold": cold["latency_ns"], "prepare": warm["prepare_ns"]}
+    return {name: {p: round(ns[p] / 1e3, 3) for p in ("p50", "p99")} for name, ns in taken.items()}
 
 
 def _identity(rounds: list[dict]) -> dict:
