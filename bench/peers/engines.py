@@ -1,4 +1,4 @@
-"""PyTorch, ONNX Runtime and OpenVINO behind one small interface, each with one thread, batch 1 and its cheapest call.
+"""PyTorch, ONNX Runtime, OpenVINO and tract behind one small interface, each with one thread, batch 1 and its cheapest call.
 
 An engine is opened for one case. `answers(windows)` gives `[n, n_outputs]`; `call()` answers the window that `load`
 put into the engine's own input memory, and is what gets timed.
@@ -17,6 +17,10 @@ try:
     import openvino
 except ImportError:
     openvino = None
+try:
+    import tract
+except ImportError:
+    tract = None
 
 
 class Engine:
@@ -56,6 +60,18 @@ class PyTorch(Engine):
 
     def output(self) -> np.ndarray:
         return self.y.numpy()
+
+
+class PyTorchCompiled(PyTorch):
+    """`torch.compile` with frozen weights; needs a C++ compiler."""
+
+    name = "PyTorch compiled"
+
+    def __init__(self, module: torch.nn.Module, onnx_file: Path):
+        super().__init__(module, onnx_file)
+        torch._dynamo.reset()
+        torch._inductor.config.freezing = True
+        self.module = torch.compile(module)
 
 
 class OnnxRuntime(Engine):
@@ -116,10 +132,30 @@ class OpenVinoBf16(OpenVino):
     precision = "bf16"
 
 
-def open_engines(module: torch.nn.Module, windows: np.ndarray, folder: Path, stem: str) -> list[Engine]:
-    """Every engine that is installed, opened on one net."""
+class Tract(Engine):
+    """Optimised for its default runtime; its Python call copies the window and the answer."""
+
+    name, precision = "tract", "f32"
+
+    def __init__(self, _module: torch.nn.Module, onnx_file: Path):
+        self.runnable = tract.onnx().load(str(onnx_file)).into_model().into_runnable()
+
+    def load(self, window: np.ndarray) -> None:
+        self.x = tract.Tensor.from_numpy(np.ascontiguousarray(window))
+
+    def call(self) -> None:
+        self.y = self.runnable.run([self.x])
+
+    def output(self) -> np.ndarray:
+        return self.y[0].to_numpy()
+
+
+def open_engines(module: torch.nn.Module, windows: np.ndarray, folder: Path, stem: str, compiled: bool) -> list[Engine]:
+    """Every engine that is installed, opened on one net; `compiled`: PyTorch's compiler too."""
     onnx_file = export_onnx(module, windows[:1], folder / f"{stem}.onnx")
-    kinds = [PyTorch, OnnxRuntime]
+    kinds = [PyTorch, PyTorchCompiled, OnnxRuntime] if compiled else [PyTorch, OnnxRuntime]
+    if tract is not None:
+        kinds.append(Tract)
     if openvino is not None:
         kinds.append(OpenVino)
         if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

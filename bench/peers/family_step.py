@@ -56,6 +56,7 @@ def case():
 
 net, inputs = case()
 optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 times = []
 for step in range(args.steps + 3):
     start = time.perf_counter()
@@ -72,5 +73,6 @@ count = sum(p.numel() for p in net.parameters())
 tuned = "tuned" if "MALLOC_MMAP_THRESHOLD_" in os.environ else "as installed"
 print(
     f"torch {torch.__version__} {args.family} H{args.hidden} B{args.batch}, {count} parameters, allocator {tuned}: "
-    f"median {statistics.median(times):.2f} ms/step, best {times[0]:.2f}, p90 {times[int(len(times) * 0.9)]:.2f}; peak RSS {peak} kB"
+    f"median {statistics.median(times):.2f} ms/step, best {times[0]:.2f}, p90 {times[int(len(times) * 0.9)]:.2f}; "
+    f"peak RSS {peak} kB, {before} kB before the first step"
 )

@@ -25,7 +25,7 @@ def machine(cpu: int) -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "onnx", "numpy")},
+        "versions": {name: _version(name) for name in ("torch", "onnxruntime", "openvino", "tract", "onnx", "numpy")},
     }
 
 
@@ -95,6 +95,10 @@ def markdown(document: dict) -> str:
         *_deviation_table(document["cases"]),
         "",
         *_ratio_table(document["cases"]),
+        "",
+        *_form_table(document["cases"]),
+        "",
+        *_arrival_table(document["cases"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -102,7 +106,7 @@ def markdown(document: dict) -> str:
 def _latency_table(cases: list[dict]) -> list[str]:
     names = list(dict.fromkeys(name for case in cases for name in case["engines"]))
     rows = [[case["id"], case["shape"], *(_cell(case["engines"].get(n)) for n in names)] for case in cases]
-    return _table(["net", "shape", *names], rows)
+    return table(["net", "shape", *names], rows)
 
 
 def _cell(engine: dict | None) -> str:
@@ -115,7 +119,7 @@ def _deviation_table(cases: list[dict]) -> list[str]:
         for case in cases
         for name, e in case["engines"].items()
     ]
-    return _table(["net", "engine", "largest deviation from the golden", "allowed", "level", "bundle"], rows)
+    return table(["net", "engine", "largest deviation from the golden", "allowed", "level", "bundle"], rows)
 
 
 def _ratio_table(cases: list[dict]) -> list[str]:
@@ -124,8 +128,34 @@ def _ratio_table(cases: list[dict]) -> list[str]:
         for case in cases
         for r in case["ratios"]
     ]
-    return _table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
+    return table(["net", "engine", "against", "p50", "p99", "p50, by round"], rows) if rows else []
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def _form_table(cases: list[dict]) -> list[str]:
+    """Nets that peers run in two forms: Tickfuse against the fastest peer of its precision in whichever form suits it."""
+    forms = {case["id"]: case["engines"] for case in cases}
+    rows = []
+    for plain, stacked in ((i, f"{i} stacked") for i in forms if f"{i} stacked" in forms):
+        both = [(form, name, e["p50_us"]) for form in (plain, stacked) for name, e in forms[form].items()]
+        for own in dict.fromkeys(name for _, name, _ in both if name.startswith("Tickfuse")):
+            time = min(us for _, name, us in both if name == own)
+            same = [b for b in both if not b[1].startswith("Tickfuse") and b[1].split()[-1] == own.split()[-1]]
+            form, rival, us = min(same, key=lambda b: b[2])
+            rows.append([plain, own, f"{rival}, {'stacked' if form == stacked else 'plain'}", f"{us / time:.2f}x"])
+    return table(["net", "engine", "against the faster form", "p50"], rows) if rows else []
+
+
+def _arrival_table(cases: list[dict]) -> list[str]:
+    """Rows arriving at a prepared stream, beside the fastest peer's whole window."""
+    rows = []
+    for case in cases:
+        peers = {name: e["p50_us"] for name, e in case["engines"].items() if not name.startswith("Tickfuse")}
+        rival = min(peers, key=peers.__getitem__)
+        for name, taken in case.get("arrivals", {}).items():
+            cells = [f"{taken[part]['p50']:.2f} / {taken[part]['p99']:.2f}" for part in ("warm", "cold", "prepare")]
+            rows.append([case["id"], name, *cells, rival, f"{peers[rival] / taken['warm']['p50']:.0f}x"])
+    return table(["net", "engine", "row, warm", "row, cold", "prepare", "fastest peer's window", "its p50 to a warm row's"], rows) if rows else []
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]

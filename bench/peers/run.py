@@ -1,6 +1,6 @@
-"""The same nets in Tickfuse, PyTorch, ONNX Runtime and OpenVINO: agreement first, then latency, in turn on one core.
+"""The same nets in Tickfuse, PyTorch, ONNX Runtime, OpenVINO and tract: agreement first, then latency, in turn on one core.
 
-    bench/peers/run.sh [--no-venv] [--tickfuse target/release/tickfuse] [--rounds 5] [--cpu K] [--peers-only]
+    bench/peers/run.sh [--no-venv] [--nets "M3,M3 stacked"] [--rounds 5] [--cpu K] [--compiled] [--peers-only]
 
 An engine that misses a golden answer stops the run before anything is timed. Writes a Markdown table and a JSON file
 to bench/out/. How to read them: bench/README.md.
@@ -24,7 +24,9 @@ from tickfuse_program import ProgramError, Tickfuse
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "bench" / "out"
-MIN_CALLS = 2000
+MIN_CALLS = 200
+COLD_CALLS = 100
+LEFT_OUT = {"LSTM_C"}  # minutes per round; run where it is named
 
 
 def main() -> int:
@@ -46,12 +48,14 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tickfuse", type=Path, default=ROOT / "target/release/tickfuse", help="the program")
+    parser.add_argument("--nets", help="which, as in the tables, with commas; all but LSTM_C if absent")
     parser.add_argument("--peers-only", action="store_true", help="leave Tickfuse out")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too: a minute or more per net before anything is timed")
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)), help="core for everything timed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--n", type=int, default=20_000, help="calls per engine and round")
     parser.add_argument("--warmup", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=4.0, help="a peer's calls per round end here, after 2000 at least")
+    parser.add_argument("--seconds", type=float, default=4.0, help="calls of one engine and round end here, after 200 at least")
     return parser.parse_args()
 
 
@@ -63,10 +67,12 @@ def _pin(cpu: int) -> None:
 
 def _compare(args: argparse.Namespace, work: Path) -> dict:
     about = machine(args.cpu)
-    cases = all_cases()
+    cases = [make() for make in _makers(args, work)]
     opened = [(case, _engines(case, args, work)) for case in cases]
-    opened.append((empty_case(cases[0]), _peers(empty_case(cases[0]), work, {"f32"})))
+    empty = empty_case(cases[0])
+    opened.append((empty, _peers(empty, args, work, {"f32"})))
     agreed = [(case, engines, [_agreement(case, e) for e in engines]) for case, engines in opened]
+    print("all engines agree", file=sys.stderr)
     return {
         "machine": about,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,13 +83,22 @@ def _compare(args: argparse.Namespace, work: Path) -> dict:
     }
 
 
+def _makers(args: argparse.Namespace, work: Path) -> list:
+    known = all_cases(work)
+    names = [name.strip() for name in args.nets.split(",")] if args.nets else [name for name in known if name not in LEFT_OUT]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ProgramError(f"--nets: expected some of {', '.join(known)}; found {', '.join(unknown)}")
+    return [known[name] for name in names]
+
+
 def _engines(case: Case, args: argparse.Namespace, work: Path) -> list:
     own = [] if args.peers_only else [Tickfuse(args.tickfuse, p, case.folder, work) for p in ("f32", "bf16")]
-    return own + _peers(case, work, {"f32", "bf16"})
+    return own + _peers(case, args, work, {"f32", "bf16"})
 
 
-def _peers(case: Case, work: Path, precisions: set[str]) -> list[Engine]:
-    opened = open_engines(case.module, case.windows, work, case.id.lower())
+def _peers(case: Case, args: argparse.Namespace, work: Path, precisions: set[str]) -> list[Engine]:
+    opened = open_engines(case.module, case.windows, work, case.id.lower().replace(" ", "-"), args.compiled)
     return [engine for engine in opened if engine.precision in precisions]
 
 
@@ -121,7 +136,26 @@ def _measure(case: Case, engines: list, facts: list[dict], args: argparse.Namesp
         "weights_sha256": case.weights_sha256,
         "engines": measured,
         "ratios": ratios(measured),
+        "arrivals": _arrivals(case, [e for e in engines if isinstance(e, Tickfuse)], args),
     }
+
+
+def _arrivals(case: Case, engines: list[Tickfuse], args: argparse.Namespace) -> dict:
+    """Of arriving rows, where the net has a stream; where not, the program says why."""
+    try:
+        return {column(engine): _arrival(engine, args) for engine in engines}
+    except ProgramError as error:
+        print(f"{case.id}: no arrivals: {error}", file=sys.stderr)
+        return {}
+
+
+def _arrival(engine: Tickfuse, args: argparse.Namespace) -> dict:
+    """Percentiles in us of a row that arrives at a prepared stream, with warm and with cold caches, and of preparing."""
+    n = _n_calls(engine, args)
+    warm = engine.latency(n, min(args.warmup, n), args.cpu, "arrival")
+    cold = engine.latency(COLD_CALLS, 5, args.cpu, "arrival", cold=True)
+    taken = {"warm": warm["latency_ns"], "cold": cold["latency_ns"], "prepare": warm["prepare_ns"]}
+    return {name: {p: round(ns[p] / 1e3, 3) for p in ("p50", "p99")} for name, ns in taken.items()}
 
 
 def _identity(rounds: list[dict]) -> dict:
@@ -132,17 +166,27 @@ def _identity(rounds: list[dict]) -> dict:
 
 def _time(case: Case, engine: Engine | Tickfuse, args: argparse.Namespace) -> dict:
     if isinstance(engine, Tickfuse):
-        document = engine.latency(args.n, args.warmup, args.cpu)
-        return document["latency_ns"] | {"n": args.n, "level": document["level"], "hash": document["hash"]}
+        n = _n_calls(engine, args)
+        document = engine.latency(n, min(args.warmup, n), args.cpu)
+        return document["latency_ns"] | {"n": n, "level": document["level"], "hash": document["hash"]}
     engine.load(case.windows[:1])
     return _time_calls(engine.call, args)
+
+
+def _n_calls(engine: Tickfuse, args: argparse.Namespace) -> int:
+    """As many calls as a peer of the same speed would get."""
+    once = engine.latency(10, 5, args.cpu)["latency_ns"]["p50"] / 1e9
+    return int(min(args.n, max(MIN_CALLS, args.seconds / once)))
 
 
 def _time_calls(call, args: argparse.Namespace) -> dict:
     """Percentiles in ns of single calls, the clock read around each, garbage collection off."""
     clock = time.perf_counter_ns
-    for _ in range(args.warmup):
+    end = clock() + int(args.seconds * 1e9 / 4)
+    for i in range(args.warmup):
         call()
+        if i >= 20 and clock() > end:
+            break
     taken = []
     gc.collect()
     gc.disable()

@@ -38,17 +38,18 @@ class Tickfuse:
             raise ProgramError(f"{outputs}: expected `output` with {len(windows)} rows, found {found}")
         return y.reshape(len(windows), -1).astype(np.float64)
 
-    def latency(self, n: int, warmup: int, cpu: int) -> dict:
-        """The document that `tickfuse latency --json` prints: whole windows, input in memory."""
-        options = ["--precision", self.precision, "--n", n, "--warmup", warmup, "--cpu", cpu, "--json"]
+    def latency(self, n: int, warmup: int, cpu: int, mode: str = "window", cold: bool = False) -> dict:
+        """The document that `tickfuse latency --json` prints: whole windows or arriving rows, input in memory."""
+        options = ["--precision", self.precision, "--n", n, "--warmup", warmup, "--cpu", cpu, "--mode", mode, "--json"]
+        options += ["--cold"] if cold else []
         text = self._run("latency", self.bundle, *options)
         try:
             document = json.loads(text)
-            if document["mode"] == "window" and document["latency_ns"]["p50"] > 0:
+            if document["mode"] == mode and document["latency_ns"]["p50"] > 0:
                 return document
         except (ValueError, KeyError, TypeError):
             pass
-        raise ProgramError(f"latency: expected JSON with mode `window` and latency_ns.p50, found {text[:300]!r}")
+        raise ProgramError(f"latency: expected JSON with mode `{mode}` and latency_ns.p50, found {text[:300]!r}")
 
     def _run(self, *words: object) -> str:
         command = [str(self.program), *map(str, words)]

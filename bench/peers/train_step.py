@@ -51,6 +51,7 @@ optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
 count = args.lookback * args.batch * 5
 x = torch.sin(torch.arange(count) * 0.37).reshape(args.lookback, args.batch, 5).float()
 y = (torch.arange(args.batch) % 3 == 0).float()[:, None]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 times = []
 for step in range(args.steps + 10):
     start = time.perf_counter()
@@ -70,5 +71,5 @@ tuned = "tuned" if "MALLOC_MMAP_THRESHOLD_" in os.environ else "as installed"
 print(
     f"torch {torch.__version__} {args.precision} H{args.hidden} T{args.lookback} B{args.batch}, allocator {tuned}: "
     f"median {median:.2f} ms/step, best {times[0]:.2f}, p90 {times[int(len(times) * 0.9)]:.2f}; "
-    f"{median / args.batch:.3f} s per 1,000 windows; peak RSS {peak} kB"
+    f"{median / args.batch:.3f} s per 1,000 windows; peak RSS {peak} kB, {before} kB before the first step"
 )

@@ -30,11 +30,12 @@ fn main() {
         "xtrend" => xtrend(hidden),
         other => panic!("expected tft, quantile_tft or xtrend, found {other}"),
     };
+    let before = peak_memory();
     let mut times = run(&net, batch, steps);
     times.sort_by(f64::total_cmp);
     let quantile = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
     println!(
-        "tickfuse {family} H{hidden} B{batch}, {} parameters: median {:.2} ms/step, best {:.2}, p90 {:.2}; peak RSS {}",
+        "tickfuse {family} H{hidden} B{batch}, {} parameters: median {:.2} ms/step, best {:.2}, p90 {:.2}; peak RSS {}, {before} before the first step",
         net.layout().n_values(),
         quantile(0.5),
         quantile(0.0),

@@ -32,11 +32,12 @@ fn main() {
         dropout: 0.0,
     })
     .expect("sizes in range");
+    let before = peak_memory();
     let mut times = run(&net, batch, steps, mode);
     times.sort_by(f64::total_cmp);
     let quantile = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
     println!(
-        "tickfuse H{hidden} T{lookback} B{batch}: median {:.2} ms/step, best {:.2}, p90 {:.2}; {:.3} s per 1,000 windows; peak RSS {}",
+        "tickfuse H{hidden} T{lookback} B{batch}: median {:.2} ms/step, best {:.2}, p90 {:.2}; {:.3} s per 1,000 windows; peak RSS {}, {before} before the first step",
         quantile(0.5),
         quantile(0.0),
         quantile(0.9),
