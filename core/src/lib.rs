@@ -20,7 +20,8 @@
 //! # }
 //! ```
 //!
-//! Where bars arrive instead of feature rows, [`Model::feature_set`] makes the rows exactly as training did.
+//! Where bars arrive instead of feature rows, [`Model::bar_rows`] makes the rows exactly as training did, and a [`Stream`]
+//! takes the bars themselves.
 //!
 //! # Features
 //! `std` (default): opening by path and by mapping. Without it the crate is `no_std` with `alloc` and takes
@@ -40,6 +41,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod bar_rows;
 pub mod bundle;
 mod columns;
 pub mod decide;
@@ -56,6 +58,7 @@ mod session;
 pub mod simd;
 mod stream;
 
+pub use bar_rows::BarRows;
 pub use flags::Flags;
 pub use interpretation::Interpretation;
 pub use model::{Model, OpenOptions};

@@ -1,5 +1,6 @@
 //! The opened model: immutable, shared between threads, ready to run.
 
+use crate::bar_rows::BarRows;
 use crate::bundle::{Bundle, Input, OpenOptions as BundleOptions, Scaler, Schema};
 use crate::columns::Intake;
 use crate::error::{OpenError, RunError};
@@ -103,13 +104,12 @@ impl Model {
         self.bundle.schema()
     }
 
-    /// A fresh feature stream that makes this model's input rows from bars.
+    /// What makes this model's input rows from bars.
     ///
     /// # Errors
     /// The name of the first input that the model does not define from bars.
-    pub fn feature_set(&self) -> Result<FeatureSet, String> {
-        let defs = feature_defs(self.schema())?;
-        FeatureSet::new(&defs).map_err(|e| format!("{e}"))
+    pub fn bar_rows(&self) -> Result<BarRows, String> {
+        BarRows::new(self.schema())
     }
 
     /// Level of CPU features in use.
@@ -212,26 +212,21 @@ fn bundle_options(options: OpenOptions) -> BundleOptions {
     }
 }
 
-/// The inputs as feature definitions, or the name of the first that has none.
-fn feature_defs(schema: &Schema) -> Result<Vec<FeatureDef>, String> {
-    let def = |input: &Input| match &input.feature {
-        Some(op) => Ok(FeatureDef {
-            name: input.name.clone(),
-            op: op.clone(),
-        }),
-        None => Err(input.name.clone()),
-    };
-    schema.inputs.iter().map(def).collect()
-}
-
 /// Refuses feature definitions that are sound one by one but not together.
 fn check_features(schema: &Schema) -> Result<(), OpenError> {
-    match feature_defs(schema) {
-        Ok(defs) => FeatureSet::new(&defs)
-            .map(drop)
-            .map_err(|e| OpenError::Schema(format!("inputs: {e}"))),
-        Err(_) => Ok(()),
+    let def = |input: &Input| {
+        Some(FeatureDef {
+            name: input.name.clone(),
+            op: input.feature.clone()?,
+        })
+    };
+    let defs: Vec<FeatureDef> = schema.inputs.iter().filter_map(def).collect();
+    if defs.is_empty() {
+        return Ok(());
     }
+    FeatureSet::new(&defs)
+        .map(drop)
+        .map_err(|e| OpenError::Schema(format!("inputs: {e}")))
 }
 
 fn affine(schema: &Schema) -> Vec<Affine> {

@@ -4,11 +4,12 @@
 //! pushed, peeked and prepared. What may be done before a row arrives is done by [`Stream::prepare`]; without it the same is done
 //! when the row arrives, and the answer only comes later.
 
+use crate::bar_rows::BarRows;
 use crate::bundle::{Arrival, Missing};
 use crate::columns::answer::Finish;
 use crate::columns::{CenterScale, IntakeWork, RawWindow};
 use crate::error::{RunError, StreamError};
-use crate::features::{Bar, FeatureSet, Ready};
+use crate::features::{Bar, Ready};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{Contexts, LstmBank, OpenNet, RowsNet, RowsWork};
@@ -138,8 +139,7 @@ fn pre_rolls(model: &Model, net: &RowsNet) -> bool {
 /// From bars to rows.
 #[derive(Clone)]
 struct Bars {
-    set: FeatureSet,
-    row: Vec<f64>,
+    rows: BarRows,
     /// Bars that may be missing between two neighbours before the series begins anew.
     max_missing_bars: u32,
     last_ns: Option<i64>,
@@ -180,9 +180,8 @@ impl Stream {
                 is_full: false,
             },
         };
-        let bars = |set: FeatureSet| Bars {
-            row: vec![0.0; set.n_features()],
-            set,
+        let bars = |rows: BarRows| Bars {
+            rows,
             max_missing_bars: 0,
             last_ns: None,
         };
@@ -192,7 +191,7 @@ impl Stream {
             missing: schema.inputs.iter().map(|i| i.missing).collect(),
             n_rows: 0,
             since_imputed: usize::MAX,
-            bars: model.feature_set().ok().map(bars),
+            bars: model.bar_rows().ok().map(bars),
         })
     }
 
@@ -208,6 +207,16 @@ impl Stream {
         if let Some(bars) = &mut self.bars {
             bars.max_missing_bars = max_missing_bars;
         }
+    }
+
+    /// Says which series the bars are of: `label` of the category `name`, such as `BTCUSDT` of `symbol`, from the next bar on. Whether
+    /// the model knows it; until told, and for a label that it does not know, the series is an unknown one.
+    ///
+    /// # Errors
+    /// [`RunError::NoCategory`].
+    pub fn set_category(&mut self, name: &str, label: &str) -> Result<bool, RunError> {
+        let bars = self.bars.as_mut().ok_or(RunError::NoCategory)?;
+        bars.rows.set_category(name, label)
     }
 
     /// Attends to these contexts from the next answer on. Copies nothing; frees the ones before where nobody else holds them.
@@ -275,11 +284,11 @@ impl Stream {
             bars.reset();
             self.reset_rows();
         }
-        let ready = bars.set.push(bar, &mut bars.row)?;
+        let ready = bars.rows.push(bar)?;
         bars.last_ns = Some(bar.ts_ns);
         match ready {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => self.push(&bars.row, out).map_err(|error| {
+            Ready::Row => self.push(bars.rows.row(), out).map_err(|error| {
                 bars.reset();
                 self.reset_rows();
                 error.into()
@@ -304,12 +313,12 @@ impl Stream {
     fn peek_row_of(&mut self, bars: &mut Bars, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
         if bars.is_gap(bar, self.model.schema().bar_interval_ns) {
             bar.validate()?;
-            let remaining = bars.set.warm_up() + self.lookback();
+            let remaining = bars.rows.warm_up() + self.lookback() - 1;
             return Ok(Step::WarmingUp { remaining });
         }
-        match bars.set.peek(bar, &mut bars.row)? {
+        match bars.rows.peek(bar)? {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => Ok(self.peek(&bars.row, out)?),
+            Ready::Row => Ok(self.peek(bars.rows.row(), out)?),
         }
     }
 
@@ -485,7 +494,7 @@ fn move_up(rows: &mut [f64], is_full: &mut bool, n_features: usize) {
 
 impl Bars {
     fn reset(&mut self) {
-        self.set.reset();
+        self.rows.reset();
         self.last_ns = None;
     }
 

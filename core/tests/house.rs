@@ -6,7 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 55] = [
+const EDGES: [(&str, &str, &str); 61] = [
+    (
+        "bar_rows",
+        "bundle",
+        "which inputs are features, and which tell series apart",
+    ),
+    ("bar_rows", "error", "its errors"),
+    ("bar_rows", "features", "the features of bars"),
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
@@ -22,6 +29,7 @@ const EDGES: [(&str, &str, &str); 55] = [
     ("layers", "bundle", "weights are views into the file"),
     ("layers", "kernels", "the loops behind a layer"),
     ("layers", "simd", "lanes are the unit of weights and states"),
+    ("model", "bar_rows", "what makes its rows"),
     ("model", "bundle", "the file behind the model"),
     ("model", "columns", "how its windows are read"),
     ("model", "error", "its errors"),
@@ -59,14 +67,16 @@ const EDGES: [(&str, &str, &str); 55] = [
     ("session", "kernels", "scaling and output functions"),
     ("session", "model", "the model it serves"),
     ("session", "nets", "the net's buffers"),
+    ("stream", "bar_rows", "makes rows of bars"),
     ("stream", "bundle", "policies of the schema"),
     ("stream", "columns", "reads rows and finishes answers"),
     ("stream", "error", "its errors"),
-    ("stream", "features", "makes rows of bars"),
+    ("stream", "features", "bars"),
     ("stream", "flags", "remarks about an answer"),
     ("stream", "model", "the model it serves"),
     ("stream", "nets", "the windows under way"),
     ("stream", "session", "whole windows, and the checks of a row"),
+    ("root", "bar_rows", "the public names"),
     ("root", "flags", "the public names"),
     ("root", "interpretation", "the public names"),
     ("root", "model", "the public names"),

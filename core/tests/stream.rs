@@ -284,23 +284,23 @@ fn bar(i: i64) -> Bar {
 fn bars_become_rows_and_answers_and_a_gap_begins_anew() {
     let model = of_bars();
     let (mut stream, mut session) = (Stream::new(&model).unwrap(), Session::new(&model, 1));
-    let mut features = model.feature_set().unwrap();
+    let mut features = model.bar_rows().unwrap();
     assert_eq!(
-        features.defs()[0],
+        features.features().defs()[0],
         FeatureDef {
             name: "x0".into(),
             op: FeatureOp::LogRet { lag: 2 }
         }
     );
-    let (mut rows, mut row) = (Vec::new(), [0.0; 2]);
+    let mut rows = Vec::new();
     let (mut out, mut expected, mut peeked) = ([0.0; 3], [0.0; 3], [0.0; 3]);
     // Three bars of warm-up and seven rows.
     for i in 0..40 {
         if matches!(
-            features.push(&bar(i), &mut row).unwrap(),
+            features.push(&bar(i)).unwrap(),
             tickfuse_core::features::Ready::Row
         ) {
-            rows.extend(row);
+            rows.extend_from_slice(features.row());
         }
         let step = stream.peek_bar(&bar(i), &mut peeked).unwrap();
         assert_eq!(stream.push_bar(&bar(i), &mut out).unwrap(), step);
@@ -329,12 +329,45 @@ fn bars_become_rows_and_answers_and_a_gap_begins_anew() {
     ));
     assert_eq!(
         stream.peek_bar(&bar(44), &mut out).unwrap(),
-        Step::WarmingUp { remaining: 10 }
+        Step::WarmingUp { remaining: 9 }
     );
     assert_eq!(
         stream.push_bar(&bar(44), &mut out).unwrap(),
         Step::WarmingUp { remaining: 9 }
     );
+}
+
+#[test]
+fn the_symbol_of_a_series_stands_in_its_rows() {
+    let mut schema = families::tft_schema(families::TftSize {
+        n_ahead: 0,
+        n_static: 1,
+        n_known: 0,
+        n_observed: 1,
+        ..families::SMALL_TFT
+    });
+    schema.inputs[1].feature = Some(FeatureOp::LogRet { lag: 1 });
+    let categories = schema.inputs[0].categories.as_mut().unwrap();
+    categories.unknown = Some(0);
+    let label = categories.labels[2].clone();
+    let name = schema.inputs[0].name.clone();
+    let bytes = families::file(&schema, &families::tensors(&schema));
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let mut answers = Vec::new();
+    for known in [None, Some("a stranger"), Some(label.as_str())] {
+        let mut stream = Stream::new(&model).unwrap();
+        if let Some(label) = known {
+            assert_eq!(stream.set_category(&name, label), Ok(label != "a stranger"));
+        }
+        assert_eq!(stream.set_category("venue", "X"), Err(RunError::NoCategory));
+        let mut out = vec![0.0; schema.n_outputs()];
+        for i in 0..schema.lookback() as i64 + 1 {
+            let _ = stream.push_bar(&bar(i), &mut out).unwrap();
+        }
+        answers.push(out);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_ne!(answers[0], answers[2]);
 }
 
 #[test]

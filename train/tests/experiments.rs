@@ -1,15 +1,17 @@
 //! Every family from real bars to a measured model file, by its example configuration made small.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tickfuse_core::bundle::{Net, NormalizerSource, OutputKind};
 use tickfuse_core::features::FeatureDef;
 use tickfuse_core::{Model, OpenOptions};
-use tickfuse_train::data::bars::ReadOptions;
+use tickfuse_train::data::bars::{self, ReadOptions};
 use tickfuse_train::data::snapshot;
 use tickfuse_train::experiment::{Experiment, FeaturesConfig, Finished, TrainConfig};
 use tickfuse_train::fit::Outcome;
 use tickfuse_train::metrics::scores::Scores;
+use tickfuse_train::predict;
 
 /// Daily bars of two indices; features of the X-Trend example, and the day of the week, which the future knows too.
 fn experiment(example: &str, change: impl Fn(&mut toml::Table)) -> (tempfile::TempDir, Experiment) {
@@ -130,6 +132,9 @@ fn a_forecast_of_several_bars_reads_what_is_known_of_them() {
     );
     let model = Model::from_bytes(&finished.bytes, OpenOptions::default()).unwrap();
     assert_eq!((model.schema().n_rows(), model.schema().n_steps()), (15, 3));
+    let answers = predicted(&model, "NASDAQ");
+    assert_eq!(answers.names.len(), 3 * 5);
+    assert!(!answers.is_empty() && answers.values.iter().all(|v| v.is_finite()));
     let Net::Tft(net) = &model.schema().net else {
         panic!("a tft")
     };
@@ -140,6 +145,14 @@ fn a_forecast_of_several_bars_reads_what_is_known_of_them() {
             .collect::<Vec<_>>(),
         ["week_sin"]
     );
+}
+
+/// Answers for the newest windows of a series of bars under a name.
+fn predicted(model: &Arc<Model>, symbol: &str) -> predict::Answers {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/data/SP500.1d.parquet");
+    let series = bars::read(&path, &ReadOptions::default()).unwrap().series;
+    let newest = &series[0].bars[series[0].bars.len() - 120..];
+    predict::bars(model, symbol, newest, Some(6)).unwrap()
 }
 
 #[test]
@@ -158,6 +171,9 @@ fn positions_are_trained_beside_contexts_that_the_file_carries() {
     assert_eq!(kinds, [OutputKind::Tanh, OutputKind::GaussianSoftplus]);
     let test = finished.test.unwrap();
     assert!(test.portfolio.unwrap().sharpe.is_some() && test.gaussian.unwrap().nll.is_finite());
+    let [known, stranger] = ["SP500", "NEVER"].map(|symbol| predicted(&model, symbol));
+    assert_eq!([known.unknown_category, stranger.unknown_category], [false, true]);
+    assert!(!known.is_empty() && known.values != stranger.values);
     let n_features = model.schema().n_features() - 1;
     let contexts = model
         .bundle()

@@ -100,11 +100,16 @@ pub enum RunError {
     },
     /// The contexts were encoded by another model, or by this one opened another time.
     ForeignContexts,
+    /// A category that the model does not have, or a label it does not know and has no unknown one for.
+    NoCategory,
 }
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoCategory => f.write_str(
+                "expected a category of the model, and a label it knows or has an unknown one for",
+            ),
             Self::InputLength { expected, found } => {
                 write!(f, "input: expected {expected} values, found {found}")
             }

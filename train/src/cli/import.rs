@@ -91,7 +91,8 @@ fn run_forecasting(context: &Context, args: &PytorchForecasting) -> CommandResul
         description.and_then(|description| forecasting::import(&description, tensors, &options))
     };
     let imported = imported.with_context(|| source.display().to_string())?;
-    args.target.write(context, &imported.schema, &imported.tensors, &[])
+    args.target
+        .write(context, &imported.schema, &imported.tensors, &[])
 }
 
 impl Target {

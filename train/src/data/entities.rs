@@ -5,6 +5,8 @@
 use super::table::Panel;
 use tickfuse_core::bundle::Categories;
 
+/// Name of the static column that tells series apart.
+pub const SYMBOL: &str = "symbol";
 /// Name of the code 0.
 pub const UNKNOWN: &str = "<unknown>";
 

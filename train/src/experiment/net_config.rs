@@ -1,6 +1,6 @@
 //! The `[net]` table of a training run: family and sizes; and what they become: a net to train and a schema's inputs.
 
-use crate::data::entities::Entities;
+use crate::data::entities::{Entities, SYMBOL};
 use crate::data::label_config::LabelSteps;
 use crate::losses::Loss;
 use crate::nets::any::AnyNet;
@@ -14,9 +14,6 @@ use tickfuse_core::bundle::{
     Variable, XtrendConfig, XtrendForm, XtrendHead,
 };
 use tickfuse_core::features::{FeatureDef, FeatureOp};
-
-/// Name of the static column that tells series apart.
-const SYMBOL: &str = "symbol";
 
 /// Family and sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,15 +1,15 @@
 //! Answers for arrays of windows, for tables of feature rows, for files of bars, for frames of raw columns and for the batches
 //! of a foreign library.
 
+mod bars;
 pub mod frame;
 pub mod scaled;
 
+pub use bars::{bars, gaps};
+
 use crate::arrays::Array;
 use crate::data::DataError;
-use crate::data::bars::Series;
-use crate::data::time::span;
 use std::sync::Arc;
-use tickfuse_core::features::{Bar, FeatureSet, Ready};
 use tickfuse_core::{Flags, Model, Session};
 
 /// Windows per call of the session.
@@ -78,6 +78,16 @@ pub enum PredictError {
         expected: usize,
         /// Rows found.
         found: usize,
+    },
+    /// A model that reads rows of the future was given rows of the past alone.
+    #[error(
+        "{what}: the model reads {n_ahead} rows of the future behind each window: give whole windows, or bars"
+    )]
+    NoFuture {
+        /// Series or file.
+        what: String,
+        /// Rows of the future.
+        n_ahead: usize,
     },
     /// The model does not say how its inputs come from bars.
     #[error("input `{0}` is not defined from bars in this model: give feature rows instead")]
@@ -178,101 +188,6 @@ pub fn rows(model: &Arc<Model>, what: &str, rows: &[f64]) -> Result<Answers, Pre
     Ok(run.answers)
 }
 
-/// Every window of a series of bars, features computed as the model defines them.
-///
-/// With `max_missing_bars` features and windows start anew behind every longer gap, as in training; without it they
-/// run across gaps ([`gaps`] counts them).
-///
-/// # Errors
-/// [`PredictError`]; [`PredictError::Interval`] where the bars are not of the interval the model was made for.
-pub fn bars(
-    model: &Arc<Model>,
-    symbol: &str,
-    bars: &[Bar],
-    max_missing_bars: Option<u32>,
-) -> Result<Answers, PredictError> {
-    let mut features = model.feature_set().map_err(PredictError::NotFromBars)?;
-    let interval = checked_interval(model, symbol, bars)?;
-    let max_step = max_missing_bars.map_or(i64::MAX, |n| interval.saturating_mul(i64::from(n) + 1));
-    let lookback = model.schema().lookback();
-    let mut run = Runner::new(model);
-    let (mut first, mut longest, mut ts_ns) = (0, 0, Vec::new());
-    for segment in bars.chunk_by(|a, b| b.ts_ns.saturating_sub(a.ts_ns) <= max_step) {
-        let (table, times) = segment_rows(&mut features, symbol, segment, first)?;
-        first += segment.len();
-        longest = longest.max(times.len());
-        if times.len() >= lookback {
-            run.slide(symbol, &table)?;
-            ts_ns.extend_from_slice(&times[lookback - 1..]);
-        }
-    }
-    if ts_ns.is_empty() {
-        return Err(PredictError::TooShort {
-            what: symbol.into(),
-            expected: lookback,
-            found: longest,
-        });
-    }
-    let mut answers = run.answers;
-    answers.symbols = vec![symbol.into(); ts_ns.len()];
-    answers.ts_ns = ts_ns;
-    Ok(answers)
-}
-
-/// Feature rows of one stretch of bars and their times; `first` is the stretch's place in its series.
-fn segment_rows(
-    features: &mut FeatureSet,
-    symbol: &str,
-    segment: &[Bar],
-    first: usize,
-) -> Result<(Vec<f64>, Vec<i64>), PredictError> {
-    features.reset();
-    let (mut table, mut row, mut times) = (Vec::new(), vec![0.0; features.n_features()], Vec::new());
-    for (i, bar) in segment.iter().enumerate() {
-        let ready = features.push(bar, &mut row);
-        let ready = ready.map_err(|error| PredictError::Bar {
-            symbol: symbol.into(),
-            bar: first + i,
-            error,
-        })?;
-        if ready == Ready::Row {
-            table.extend_from_slice(&row);
-            times.push(bar.ts_ns);
-        }
-    }
-    Ok((table, times))
-}
-
-/// The commonest step of the bars, which must be the model's interval where it states one.
-fn checked_interval(model: &Model, symbol: &str, bars: &[Bar]) -> Result<i64, PredictError> {
-    let series = Series::new(symbol, bars.to_vec(), "");
-    let found = series.interval_ns();
-    match (model.schema().bar_interval_ns, found) {
-        (Some(expected), Some(found)) if expected != found => Err(PredictError::Interval {
-            symbol: symbol.into(),
-            expected: span(expected),
-            found: span(found),
-        }),
-        (_, Some(found)) => Ok(found),
-        (_, None) => Err(PredictError::TooShort {
-            what: symbol.into(),
-            expected: 2,
-            found: bars.len(),
-        }),
-    }
-}
-
-/// Neighbouring bars further apart than the series' commonest step.
-#[must_use]
-pub fn gaps(symbol: &str, bars: &[Bar]) -> usize {
-    let interval = Series::new(symbol, bars.to_vec(), "")
-        .interval_ns()
-        .unwrap_or(i64::MAX);
-    bars.windows(2)
-        .filter(|two| two[1].ts_ns - two[0].ts_ns > interval)
-        .count()
-}
-
 struct Runner {
     session: Session,
     size: usize,
@@ -304,8 +219,13 @@ impl Runner {
     }
 
     fn slide(&mut self, what: &str, rows: &[f64]) -> Result<(), PredictError> {
-        let n_features = self.session.model().schema().n_features();
-        let lookback = self.size / n_features;
+        self.slide_ahead(what, rows, &[])
+    }
+
+    /// Every window of `rows [n, n_features]`, each with the rows of the future behind its last one, `ahead [n, n_ahead, n_features]`.
+    fn slide_ahead(&mut self, what: &str, rows: &[f64], ahead: &[f64]) -> Result<(), PredictError> {
+        let schema = self.session.model().schema();
+        let (n_features, lookback, n_ahead) = (schema.n_features(), schema.lookback(), schema.net.n_ahead());
         let n_rows = rows.len() / n_features;
         if n_rows < lookback {
             return Err(PredictError::TooShort {
@@ -314,13 +234,20 @@ impl Runner {
                 found: n_rows,
             });
         }
+        if ahead.len() != rows.len() * n_ahead {
+            return Err(PredictError::NoFuture {
+                what: what.into(),
+                n_ahead,
+            });
+        }
+        let future = n_ahead * n_features;
         let starts: Vec<usize> = (0..=n_rows - lookback).collect();
         for starts in starts.chunks(BATCH) {
-            let windows: Vec<f64> = starts
-                .iter()
-                .flat_map(|s| &rows[s * n_features..][..self.size])
-                .copied()
-                .collect();
+            let mut windows = Vec::with_capacity(starts.len() * self.size);
+            for start in starts {
+                windows.extend_from_slice(&rows[start * n_features..][..lookback * n_features]);
+                windows.extend_from_slice(&ahead[(start + lookback - 1) * future..][..future]);
+            }
             self.batch(&windows, || format!("{what}: windows from row {}", starts[0]))?;
         }
         Ok(())

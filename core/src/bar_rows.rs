@@ -1,0 +1,130 @@
+//! The raw rows of a model from bars: features in their columns, and the categories of the series, such as its symbol.
+
+use crate::bundle::{Categories, Input, Role, Schema};
+use crate::error::{FeatureError, RunError};
+use crate::features::{Bar, FeatureDef, FeatureSet, Ready};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Makes a model's input rows from bars, exactly as training did. One per series.
+#[derive(Debug, Clone)]
+pub struct BarRows {
+    set: FeatureSet,
+    /// Columns of the features.
+    columns: Vec<usize>,
+    /// What tells series apart, and its column.
+    categories: Vec<(String, usize, Categories)>,
+    features: Vec<f64>,
+    row: Vec<f64>,
+}
+
+impl BarRows {
+    /// For a schema whose inputs are features of bars, and categories of the series beside them, which start as unknown ones.
+    ///
+    /// # Errors
+    /// The name of the first input that is neither.
+    pub fn new(schema: &Schema) -> Result<Self, String> {
+        let (mut defs, mut columns, mut categories) = (Vec::new(), Vec::new(), Vec::new());
+        for (column, input) in schema.inputs.iter().filter(|i| i.derived.is_none()).enumerate() {
+            match (&input.feature, of_series(input)) {
+                (Some(op), _) => {
+                    columns.push(column);
+                    defs.push(FeatureDef {
+                        name: input.name.clone(),
+                        op: op.clone(),
+                    });
+                }
+                (None, Some(found)) => categories.push((input.name.clone(), column, found.clone())),
+                (None, None) => return Err(input.name.clone()),
+            }
+        }
+        let set = FeatureSet::new(&defs).map_err(|e| format!("{e}"))?;
+        let mut row = vec![0.0; schema.n_features()];
+        for (_, column, categories) in &categories {
+            row[*column] = categories.unknown.unwrap_or(0) as f64;
+        }
+        Ok(Self {
+            features: vec![0.0; set.n_features()],
+            set,
+            columns,
+            categories,
+            row,
+        })
+    }
+
+    /// Names of the categories that tell series apart.
+    pub fn categories(&self) -> impl Iterator<Item = &str> {
+        self.categories.iter().map(|(name, ..)| name.as_str())
+    }
+
+    /// Says which series this is: `label` of the category `name`, such as `BTCUSDT` of `symbol`. Whether the model knows it; a
+    /// label that it does not know becomes the unknown one.
+    ///
+    /// # Errors
+    /// [`RunError::NoCategory`] for a name the model does not have, or a label without an unknown one to stand for it.
+    pub fn set_category(&mut self, name: &str, label: &str) -> Result<bool, RunError> {
+        let found = self.categories.iter().find(|(own, ..)| own == name);
+        let (_, column, categories) = found.ok_or(RunError::NoCategory)?;
+        let code = categories.code(label).ok_or(RunError::NoCategory)?;
+        self.row[*column] = code as f64;
+        Ok(categories.labels.iter().any(|own| own == label))
+    }
+
+    /// The features.
+    #[must_use]
+    pub fn features(&self) -> &FeatureSet {
+        &self.set
+    }
+
+    /// Takes a bar; where that is ready, [`BarRows::row`] is its row.
+    ///
+    /// # Errors
+    /// As [`FeatureSet::push`].
+    pub fn push(&mut self, bar: &Bar) -> Result<Ready, FeatureError> {
+        let ready = self.set.push(bar, &mut self.features)?;
+        self.lay(ready);
+        Ok(ready)
+    }
+
+    /// The same without keeping the bar.
+    ///
+    /// # Errors
+    /// As [`FeatureSet::peek`].
+    pub fn peek(&mut self, bar: &Bar) -> Result<Ready, FeatureError> {
+        let ready = self.set.peek(bar, &mut self.features)?;
+        self.lay(ready);
+        Ok(ready)
+    }
+
+    fn lay(&mut self, ready: Ready) {
+        if ready == Ready::Row {
+            for (column, value) in self.columns.iter().zip(&self.features) {
+                self.row[*column] = *value;
+            }
+        }
+    }
+
+    /// The last row.
+    #[must_use]
+    pub fn row(&self) -> &[f64] {
+        &self.row
+    }
+
+    /// Forgets every bar, not the categories.
+    pub fn reset(&mut self) {
+        self.set.reset();
+    }
+
+    /// Bars before the first row.
+    #[must_use]
+    pub fn warm_up(&self) -> usize {
+        self.set.warm_up()
+    }
+}
+
+/// The categories of an input that tells series apart.
+fn of_series(input: &Input) -> Option<&Categories> {
+    input.categories.as_ref().filter(|_| input.role == Role::Static)
+}
