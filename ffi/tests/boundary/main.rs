@@ -3,7 +3,10 @@
 #[path = "../../../core/tests/common/mod.rs"]
 mod models;
 
+mod compiler;
 mod consumers;
+mod contexts;
 mod header;
 mod library;
 mod misuse;
+mod streams;
