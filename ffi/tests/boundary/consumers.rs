@@ -114,7 +114,7 @@ fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&P
     }
     let folder = tempfile::tempdir().unwrap();
     let cases = cases(folder.path());
-    for program in compiler::programs(compiler, standard, &[source], folder.path()) {
+    for program in compiler::programs(compiler, standard, source, folder.path()) {
         for case in &cases {
             check(&program, case);
         }

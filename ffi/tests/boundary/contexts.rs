@@ -1,7 +1,7 @@
-//! A C11 program sets contexts, runs shorter windows and reads weights with the bits that Rust gets.
+//! Programs in C11 and C++ set contexts, run shorter windows and read weights with the bits that Rust gets.
 
-use crate::compiler::{self, answer};
-use crate::library::{has, successful};
+use crate::compiler::{self, Program, answer};
+use crate::library::successful;
 use crate::models::families;
 use crate::models::noise;
 use std::mem::offset_of;
@@ -42,13 +42,14 @@ impl Case {
         }
     }
 
-    fn told(&self, program: &Path, kind: &str, arguments: &[String]) -> Vec<String> {
-        let mut command = Command::new(program);
+    /// Expects the program to print these lines.
+    fn check(&self, program: &Program, kind: &str, arguments: &[String], expected: &[String]) {
+        let mut command = Command::new(&program.path);
         command
             .arg(kind)
             .args([&self.model, &self.window_path])
             .args(arguments);
-        successful(&mut command).lines().map(str::to_owned).collect()
+        program.check(&successful(&mut command), expected);
     }
 
     fn run(&mut self, name: &str) -> String {
@@ -62,32 +63,26 @@ impl Case {
 fn interpretation(session: &Session) -> Vec<String> {
     let all = session.interpret();
     let layout = format!(
-        "interpretations {} {} {} {} {} {}",
-        all.len(),
+        "layout interpretation {} {} {} {} {}",
         size_of::<CallerInterpretation>(),
         offset_of!(CallerInterpretation, n_dims),
         offset_of!(CallerInterpretation, shape),
         offset_of!(CallerInterpretation, n_values),
         offset_of!(CallerInterpretation, name)
     );
+    let first = [format!("interpretations {}", all.len()), layout];
     let lines = |found: &Interpretation| {
         let shape: String = found.shape.iter().map(|n| format!(" {n}")).collect();
         [format!("shape{shape}"), answer(found.name, 0, &found.values)]
     };
-    std::iter::once(layout)
-        .chain(all.iter().flat_map(lines))
-        .collect()
+    first.into_iter().chain(all.iter().flat_map(lines)).collect()
 }
 
 #[test]
 #[cfg(unix)]
-fn contexts_that_c_encodes_and_sets_give_the_answers_that_rust_gets() {
-    if !has("cc") {
-        return;
-    }
+fn contexts_that_programs_encode_and_set_give_the_answers_that_rust_gets() {
     let folder = tempfile::tempdir().unwrap();
     let rows_path = folder.path().join("rows");
-    let programs = compiler::programs("cc", "-std=c11", &["contexts.c"], folder.path());
     let attends = |schema: &Schema| matches!(schema.net, Net::Xtrend(_));
     for schema in families::small_schemas().filter(attends) {
         let mut case = Case::new(folder.path(), schema);
@@ -106,22 +101,18 @@ fn contexts_that_c_encodes_and_sets_give_the_answers_that_rust_gets() {
         assert_ne!(set["set ".len()..], expected[1]["own ".len()..]);
         expected.extend([set.clone(), expected[1].clone(), set]);
         expected.extend(interpretation(&case.session));
-        for program in &programs {
-            let found = case.told(program, "attend", &[rows_path.to_str().unwrap().to_owned()]);
-            assert_eq!(found, expected);
+        let arguments = [rows_path.to_str().unwrap().to_owned()];
+        for program in compiler::told_alike("contexts.c") {
+            case.check(program, "attend", &arguments, &expected);
         }
     }
 }
 
 #[test]
 #[cfg(unix)]
-fn shorter_windows_from_c_give_the_answers_and_weights_that_rust_gets() {
-    if !has("cc") {
-        return;
-    }
+fn shorter_windows_from_programs_give_the_answers_and_weights_that_rust_gets() {
     let folder = tempfile::tempdir().unwrap();
     let mut case = Case::new(folder.path(), families::tft_schema(families::SMALL_TFT));
-    let programs = compiler::programs("cc", "-std=c11", &["contexts.c"], folder.path());
     for [n_encoder, n_decoder] in [[5, 3], [5, 1], [2, 2], [1, 3]] {
         let window = &case.window[..(n_encoder + n_decoder) * case.schema.n_features()];
         let mut out = vec![0.0; case.schema.n_outputs() / 3 * n_decoder];
@@ -131,9 +122,9 @@ fn shorter_windows_from_c_give_the_answers_and_weights_that_rust_gets() {
             .unwrap();
         let one = answer("lengths", flags.bits(), &out);
         let expected = [vec![one.clone(), one], interpretation(&case.session)].concat();
-        for program in &programs {
-            let found = case.told(program, "lengths", &[n_encoder, n_decoder].map(|n| n.to_string()));
-            assert_eq!(found, expected);
+        let arguments = [n_encoder, n_decoder].map(|n| n.to_string());
+        for program in compiler::told_alike("contexts.c") {
+            case.check(program, "lengths", &arguments, &expected);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! A C11 program with streams is told what Rust is told: the same steps, flags and bits.
+//! Programs in C11 and C++ with streams are told what Rust is told: the same steps, flags and bits.
 
 use crate::compiler::{self, answer};
-use crate::library::{has, successful};
+use crate::library::successful;
 use crate::models;
 use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tickfuse::{CallerBar, CallerStep};
-use tickfuse_core::bundle::Schema;
 use tickfuse_core::features::{Bar, FeatureOp};
 use tickfuse_core::{Model, OpenOptions, Step, Stream};
 
@@ -30,14 +29,13 @@ pub(crate) fn rows(n_features: usize) -> Vec<Vec<f32>> {
 }
 
 /// A file of two features of bars.
-pub(crate) fn of_bars() -> (Schema, Vec<u8>) {
+pub(crate) fn of_bars() -> Vec<u8> {
     let (mut schema, _) = models::small_models().swap_remove(0);
     schema.inputs.truncate(2);
     schema.bar_interval_ns = Some(60);
     schema.inputs[0].feature = Some(FeatureOp::LogRet { lag: 2 });
     schema.inputs[1].feature = Some(FeatureOp::SmaRatio { n: 4 });
-    let bytes = models::file(&schema, &models::tensors(&schema, 5));
-    (schema, bytes)
+    models::file(&schema, &models::tensors(&schema, 5))
 }
 
 /// A bar per minute, but for one that is missing and four that are.
@@ -85,7 +83,7 @@ pub(crate) fn files_of_bars(folder: &Path, model: &[u8], bars: &[Bar]) -> Vec<St
 fn layout() -> [String; 2] {
     [
         format!(
-            "bar {} {} {} {} {} {} {}",
+            "layout bar {} {} {} {} {} {} {}",
             size_of::<CallerBar>(),
             offset_of!(CallerBar, ts_ns),
             offset_of!(CallerBar, open),
@@ -95,7 +93,7 @@ fn layout() -> [String; 2] {
             offset_of!(CallerBar, volume)
         ),
         format!(
-            "step {} {} {} {} {}",
+            "layout step {} {} {} {} {}",
             size_of::<CallerStep>(),
             offset_of!(CallerStep, kind),
             offset_of!(CallerStep, flags),
@@ -114,20 +112,21 @@ fn told(name: &str, step: Step, out: &[f32]) -> String {
 }
 
 /// What is printed of rows by a stream of Rust.
-pub(crate) fn told_of_rows(model: &[u8], rows: &[Vec<f32>], names: &[&str]) -> Vec<String> {
+fn told_of_rows(model: &[u8], rows: &[Vec<f32>]) -> Vec<String> {
     let model = opened(model);
     let mut stream = Stream::new(&model).unwrap();
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut lines = Vec::new();
     for row in rows {
         let step = stream.push(row, &mut out).unwrap();
+        let names = ["peek", "push", "peek_f64", "push_f64"];
         lines.extend(names.iter().map(|name| told(name, step, &out)));
     }
     lines
 }
 
 /// What is printed of bars by a stream of Rust that accepts one missing bar.
-pub(crate) fn told_of_bars(model: &[u8], bars: &[Bar]) -> Vec<String> {
+fn told_of_bars(model: &[u8], bars: &[Bar]) -> Vec<String> {
     let model = opened(model);
     let mut stream = Stream::new(&model).unwrap();
     stream.set_max_missing_bars(1);
@@ -144,36 +143,35 @@ pub(crate) fn told_of_bars(model: &[u8], bars: &[Bar]) -> Vec<String> {
 
 #[test]
 #[cfg(unix)]
-fn rows_from_c_give_the_steps_and_bits_that_rows_from_rust_give() {
-    if !has("cc") {
-        return;
-    }
+fn rows_from_programs_give_the_steps_and_bits_that_rows_from_rust_give() {
     let folder = tempfile::tempdir().unwrap();
-    for program in compiler::programs("cc", "-std=c11", &["streams.c"], folder.path()) {
-        for (schema, model) in models::small_models() {
-            let rows = rows(schema.n_features());
-            let names = ["peek", "push", "peek_f64", "push_f64"];
-            let expected = [layout().to_vec(), told_of_rows(&model, &rows, &names)].concat();
-            let found = successful(Command::new(&program).args(files_of_rows(folder.path(), &model, &rows)));
-            assert_eq!(found.lines().collect::<Vec<_>>(), expected);
-            assert!(expected.iter().any(|line| line.starts_with("push 1 ")));
+    for (schema, model) in models::small_models() {
+        let rows = rows(schema.n_features());
+        let expected = [layout().to_vec(), told_of_rows(&model, &rows)].concat();
+        assert!(expected.iter().any(|line| line.starts_with("push 1 ")));
+        let arguments = files_of_rows(folder.path(), &model, &rows);
+        for program in compiler::told_alike("streams.c") {
+            program.check(
+                &successful(Command::new(&program.path).args(&arguments)),
+                &expected,
+            );
         }
     }
 }
 
 #[test]
 #[cfg(unix)]
-fn bars_from_c_give_the_steps_and_bits_that_bars_from_rust_give() {
-    if !has("cc") {
-        return;
-    }
+fn bars_from_programs_give_the_steps_and_bits_that_bars_from_rust_give() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, model) = of_bars();
+    let model = of_bars();
     let expected = [layout().to_vec(), told_of_bars(&model, &bars())].concat();
     let waits = expected.iter().filter(|line| line.contains("push_bar waits"));
     assert_eq!(waits.count(), 18, "nine bars at the beginning and behind the gap");
-    for program in compiler::programs("cc", "-std=c11", &["streams.c"], folder.path()) {
-        let found = successful(Command::new(&program).args(files_of_bars(folder.path(), &model, &bars())));
-        assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    let arguments = files_of_bars(folder.path(), &model, &bars());
+    for program in compiler::told_alike("streams.c") {
+        program.check(
+            &successful(Command::new(&program.path).args(&arguments)),
+            &expected,
+        );
     }
 }

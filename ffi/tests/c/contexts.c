@@ -51,7 +51,8 @@ static void run(struct running *r, const char *name) {
 static void print_interpretation(tickfuse_session *session) {
     size_t n = tickfuse_session_n_interpretations(session);
     tickfuse_interpretation what = TICKFUSE_INTERPRETATION_INIT;
-    printf("interpretations %zu %zu %zu %zu %zu %zu\n", n, sizeof what, offsetof(tickfuse_interpretation, n_dims),
+    printf("interpretations %zu\n", n);
+    printf("layout interpretation %zu %zu %zu %zu %zu\n", sizeof what, offsetof(tickfuse_interpretation, n_dims),
            offsetof(tickfuse_interpretation, shape), offsetof(tickfuse_interpretation, n_values),
            offsetof(tickfuse_interpretation, name));
     for (size_t i = 0; i < n; i++) {

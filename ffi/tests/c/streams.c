@@ -30,10 +30,10 @@ static void free_series(struct series *s) {
 }
 
 static void print_layout(void) {
-    printf("bar %zu %zu %zu %zu %zu %zu %zu\n", sizeof(tickfuse_bar), offsetof(tickfuse_bar, ts_ns),
+    printf("layout bar %zu %zu %zu %zu %zu %zu %zu\n", sizeof(tickfuse_bar), offsetof(tickfuse_bar, ts_ns),
            offsetof(tickfuse_bar, open), offsetof(tickfuse_bar, high), offsetof(tickfuse_bar, low),
            offsetof(tickfuse_bar, close), offsetof(tickfuse_bar, volume));
-    printf("step %zu %zu %zu %zu %zu\n", sizeof(tickfuse_step), offsetof(tickfuse_step, kind),
+    printf("layout step %zu %zu %zu %zu %zu\n", sizeof(tickfuse_step), offsetof(tickfuse_step, kind),
            offsetof(tickfuse_step, flags), offsetof(tickfuse_step, remaining), offsetof(tickfuse_step, ts_ns));
 }
 

@@ -1,0 +1,53 @@
+//! `tickfuse.hpp` by itself: without a warning, alone and twice, with and without exceptions, in one program.
+
+use crate::compiler::{compiler, cpp_compilers, link};
+use crate::library::{libraries, successful};
+use crate::models;
+use std::process::Command;
+
+const WITHOUT: [&str; 2] = ["-fno-exceptions", "-fno-rtti"];
+const INCLUDED: [&str; 2] = ["-include", "tickfuse.hpp"];
+
+#[test]
+#[cfg(unix)]
+fn the_cpp_header_stands_alone_and_may_be_included_twice() {
+    for (name, standard) in cpp_compilers() {
+        for more in [&[][..], &WITHOUT[..]] {
+            let mut command = compiler(name, standard);
+            command.args(more).args(["-x", "c++", "-fsyntax-only"]);
+            command.args(INCLUDED).args(INCLUDED).arg("/dev/null");
+            successful(&mut command);
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn files_of_other_standards_without_exceptions_meet_in_one_program() {
+    let (schema, bytes) = models::small_models().swap_remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    std::fs::write(&model, bytes).unwrap();
+    let halves = [
+        ("-std=c++17", &[][..]),
+        ("-std=c++20", &[]),
+        ("-std=c++20", &WITHOUT),
+    ];
+    for (name, standard) in cpp_compilers().filter(|(_, standard)| *standard == "-std=c++17") {
+        let mut whole = compiler(name, standard);
+        for (i, (standard, more)) in halves.iter().enumerate() {
+            let object = folder.path().join(format!("half{i}.o"));
+            let mut command = compiler(name, standard);
+            command
+                .args(*more)
+                .args(["-c", "half.cpp", &format!("-DHALF={i}"), "-o"]);
+            successful(command.arg(&object));
+            whole.arg(object);
+        }
+        let program = folder.path().join("whole");
+        link(&mut whole, &libraries().shared, &program);
+        let n = schema.lookback() - 1;
+        let found = successful(Command::new(&program).arg(&model));
+        assert_eq!(found, format!("{n} {n} {n}\n"), "{name} {standard}");
+    }
+}
