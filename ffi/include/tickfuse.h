@@ -55,11 +55,11 @@
  * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
  * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run* and all of tickfuse_stream_* but _new and _free allocate nothing, lock
- * nothing and call no system function, whether they answer or refuse. One exception lies outside the library: in a
- * library loaded with dlopen() the C runtime may allocate a thread's storage for the error text when the thread meets
- * its first failure. A thread that cannot afford that calls tickfuse_last_error(NULL, 0) once beforehand. Elsewhere,
- * when memory for a small object cannot be had, the process ends, as is usual in programs written in Rust.
+ * Running. The functions tickfuse_session_run* and all of tickfuse_stream_* but _new, _free and _set_contexts allocate
+ * nothing, lock nothing and call no system function, whether they answer or refuse. One exception lies outside the
+ * library: in a library loaded with dlopen() the C runtime may allocate a thread's storage for the error text when the
+ * thread meets its first failure. A thread that cannot afford that calls tickfuse_last_error(NULL, 0) once beforehand.
+ * Elsewhere, when memory for a small object cannot be had, the process ends, as is usual in programs written in Rust.
  *
  * Defects. An internal failure (a Rust panic) does not cross this interface: the call returns TICKFUSE_ERR_PANIC, the
  * handle it ran on is poisoned and answers TICKFUSE_ERR_POISONED from then on, and every other handle goes on. Free
@@ -363,7 +363,7 @@ tickfuse_status tickfuse_session_interpretation(const tickfuse_session *session,
 /*
  * What the answers of an X-Trend attend to: other markets' recent windows, encoded. A model file brings its own; a
  * caller with fresher ones encodes them beside the thread that answers and hands them over. Immutable and shareable,
- * and of use to sessions of the tickfuse_model that encoded them only.
+ * and of use to sessions and streams of the tickfuse_model that encoded them only.
  */
 typedef struct tickfuse_contexts tickfuse_contexts;
 
@@ -387,8 +387,8 @@ tickfuse_status tickfuse_contexts_encode_f64(const tickfuse_model *model, const 
                                              tickfuse_contexts **out) TICKFUSE_NOEXCEPT;
 
 /*
- * Lets go of contexts. NULL is fine. Sessions that were given them keep what they need: the memory is free when the
- * last of them has others.
+ * Lets go of contexts. NULL is fine. Sessions and streams that were given them keep what they need: the memory is free
+ * when the last of them has others.
  */
 void tickfuse_contexts_free(tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
 
@@ -474,7 +474,8 @@ tickfuse_status tickfuse_stream_peek_f64(tickfuse_stream *stream, const double *
  *
  * Prices lie in 1e-100 to 1e100 with low <= open, close <= high, and volume in 0 to 1e100; otherwise the bar is
  * TICKFUSE_ERR_RUN_BAR. One that is not later than the bar before is TICKFUSE_ERR_RUN_BAR_TIME. Both leave the stream
- * as it was. After any other refusal of a 3xx the series begins anew, for its features have seen the bar.
+ * as it was. Where it is the row made of the bar that the model refuses, such as by TICKFUSE_ERR_RUN_NON_FINITE, the
+ * series begins anew, for its features have seen the bar.
  *
  * A bar that comes later than the model's bar interval allows (tickfuse_stream_set_max_missing_bars()) begins the
  * series anew and is its first: the step warms up.
@@ -517,6 +518,13 @@ size_t tickfuse_stream_remaining(const tickfuse_stream *stream) TICKFUSE_NOEXCEP
  */
 tickfuse_status tickfuse_stream_set_max_missing_bars(tickfuse_stream *stream,
                                                      uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
+
+/*
+ * Attends to these contexts from the stream's next answer on, as tickfuse_session_set_contexts() has it; NULL: to those
+ * of the model file.
+ */
+tickfuse_status tickfuse_stream_set_contexts(tickfuse_stream *stream,
+                                             const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
 
 /* Lets go of a stream. NULL is fine. */
 void tickfuse_stream_free(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;

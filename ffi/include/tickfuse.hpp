@@ -370,12 +370,10 @@ class Session {
         return answer(tickfuse_session_run_lengths_f64, window, out, n_encoder, n_decoder);
     }
 
+    // Contexts that were moved from are a mistake, not a wish for the file's.
     Status set_contexts(const Contexts &contexts) noexcept {
-        // A handle that was moved from is a mistake here, not a wish for the file's contexts.
-        if (contexts.get() == nullptr) {
-            return {TICKFUSE_ERR_NULL};
-        }
-        return {tickfuse_session_set_contexts(get(), contexts.get())};
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_session_set_contexts(get(), contexts.get())};
     }
     Status set_own_contexts() noexcept { return {tickfuse_session_set_contexts(get(), nullptr)}; }
 
@@ -490,6 +488,12 @@ class Stream {
     Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
         return {tickfuse_stream_set_max_missing_bars(get(), max_missing_bars)};
     }
+
+    Status set_contexts(const Contexts &contexts) noexcept {
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_stream_set_contexts(get(), contexts.get())};
+    }
+    Status set_own_contexts() noexcept { return {tickfuse_stream_set_contexts(get(), nullptr)}; }
 
 #if TICKFUSE_HPP_THROWS
     explicit Stream(const Model &model) : Stream(try_new(model).value()) {}

@@ -1,15 +1,35 @@
 //! `tickfuse_contexts`: what the answers of an X-Trend attend to, encoded beside the thread that answers.
 
+use crate::error::UseError;
 use crate::guard;
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out};
-use tickfuse_core::{Contexts, Sample};
+use tickfuse_core::error::RunError;
+use tickfuse_core::{Contexts, Model, Sample};
 
 /// `tickfuse_contexts` of the header.
 ///
 /// Immutable: a panic while a session takes it poisons the session.
 #[derive(Debug)]
 pub struct ContextsHandle(pub(crate) Contexts);
+
+/// The caller's contexts; none where the pointer is NULL.
+///
+/// # Safety
+/// A pointer that is neither NULL nor misaligned leads to contexts that live during `'a`.
+pub(crate) unsafe fn read<'a>(contexts: *const ContextsHandle) -> Result<Option<&'a Contexts>, UseError> {
+    if contexts.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise is passed on.
+    let handle = unsafe { pointer::borrow(contexts, "contexts") }?;
+    Ok(Some(&handle.0))
+}
+
+/// These contexts, or those of the model's file where there are none.
+pub(crate) fn or_own<'a>(contexts: Option<&'a Contexts>, model: &'a Model) -> Result<&'a Contexts, RunError> {
+    contexts.or_else(|| model.contexts()).ok_or(RunError::NoContexts)
+}
 
 /// Both `tickfuse_contexts_encode*` of the header.
 ///

@@ -3,7 +3,7 @@
 //! An answer is computed in the session's own memory and copied out when it is complete, so that no failure of any
 //! kind leaves half an answer with the caller.
 
-use crate::contexts::ContextsHandle;
+use crate::contexts::{self, ContextsHandle};
 use crate::error::{Failure, UseError};
 use crate::guard::{self, Exclusive};
 use crate::model::ModelHandle;
@@ -291,25 +291,16 @@ pub unsafe extern "C" fn tickfuse_session_set_contexts(
     contexts: *const ContextsHandle,
 ) -> i32 {
     guard::status(|| {
-        let new = match contexts.is_null() {
-            true => None,
-            // SAFETY: the caller's promise is passed on.
-            false => Some(&unsafe { pointer::borrow(contexts, "contexts") }?.0),
-        };
-        let set = |session: &mut Session| match new {
-            Some(contexts) => session.set_contexts(contexts),
-            None => set_own_contexts(session),
+        // SAFETY: the caller's promise is passed on.
+        let new = unsafe { contexts::read(contexts) }?;
+        let set = |session: &mut Session| {
+            let model = Arc::clone(session.model());
+            session.set_contexts(contexts::or_own(new, &model)?)
         };
         // SAFETY: the caller's promise is passed on.
         let handle = unsafe { pointer::borrow(session, "session") }?;
         Ok(handle.with(set)??)
     })
-}
-
-/// Goes back to the contexts of the file.
-fn set_own_contexts(session: &mut Session) -> Result<(), RunError> {
-    let own = session.model().contexts().ok_or(RunError::NoContexts)?.clone();
-    session.set_contexts(&own)
 }
 
 /// `tickfuse_session_free` of the header.

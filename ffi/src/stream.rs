@@ -2,12 +2,14 @@
 //!
 //! As with sessions, an answer is made in the stream's own memory and copied out when it is complete.
 
+use crate::contexts::{self, ContextsHandle};
 use crate::error::Failure;
 use crate::guard::{self, Exclusive};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized, SizeLed};
+use std::sync::Arc;
 use tickfuse_core::error::StreamError;
 use tickfuse_core::features::Bar;
 use tickfuse_core::{Flags, Sample, Step, Stream};
@@ -390,6 +392,27 @@ pub unsafe extern "C" fn tickfuse_stream_set_max_missing_bars(
 ) -> i32 {
     // SAFETY: the caller's promise is passed on.
     guard::status(|| unsafe { tend(stream, |stream| stream.set_max_missing_bars(max_missing_bars)) })
+}
+
+/// `tickfuse_stream_set_contexts` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_set_contexts(
+    stream: *mut StreamHandle,
+    contexts: *const ContextsHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let new = unsafe { contexts::read(contexts) }?;
+        let set = |stream: &mut Stream| {
+            let model = Arc::clone(stream.model());
+            stream.set_contexts(contexts::or_own(new, &model)?)
+        };
+        // SAFETY: the caller's promise is passed on.
+        Ok(unsafe { tend(stream, set) }??)
+    })
 }
 
 /// `tickfuse_stream_free` of the header.

@@ -51,3 +51,41 @@ fn files_of_other_standards_without_exceptions_meet_in_one_program() {
         assert_eq!(found, format!("{n} {n} {n}\n"), "{name} {standard}");
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn the_latency_example_runs_and_names_what_it_timed() {
+    let (schema, bytes) = models::small_models().swap_remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let [model, program] = ["model", "push_latency"].map(|name| folder.path().join(name));
+    std::fs::write(&model, bytes).unwrap();
+    let Some((name, standard)) = cpp_compilers().next() else {
+        return;
+    };
+    let mut command = compiler(name, standard);
+    command.arg("../../examples/push_latency.cpp");
+    link(&mut command, &libraries().fixed, &program);
+    let found = successful(Command::new(&program).arg(&model).arg("20"));
+    let lines: Vec<&str> = found.lines().collect();
+    let size = format!(
+        "lookback {}, {} features, 20 rows",
+        schema.lookback(),
+        schema.n_features()
+    );
+    assert!(lines[0].ends_with(&size), "{found}");
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>(),
+        ["ns", "p50", "p90", "p99", "p99.9", "max"]
+    );
+    let names = [
+        "push after prepare",
+        "prepare",
+        "push without prepare",
+        "reading the clock",
+    ];
+    for (line, name) in lines[2..].iter().zip(names) {
+        let figures = line.strip_prefix(name).expect("the name of what was timed");
+        let ascending = figures.split_whitespace().map(|n| n.parse::<u64>().unwrap());
+        assert!(ascending.clone().is_sorted() && ascending.count() == 5, "{found}");
+    }
+}

@@ -10,5 +10,6 @@ mod cpp;
 mod header;
 mod library;
 mod misuse;
+mod stream_misuse;
 mod streams;
 mod valgrind;

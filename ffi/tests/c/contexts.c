@@ -1,5 +1,5 @@
 /*
- * A C11 program that sets contexts, runs shorter windows and asks what answers attended to, and prints what it was told.
+ * A C11 program that sets contexts, runs shorter windows, asks what answers attended to, and prints what it was told.
  *
  *     contexts attend MODEL WINDOW ROWS                  ROWS: raw contexts, as many as fit, all of entity 1
  *     contexts lengths MODEL WINDOW N_ENCODER N_DECODER
@@ -46,6 +46,21 @@ static void run(struct running *r, const char *name) {
     uint32_t flags = 77;
     EXPECT(tickfuse_session_run(r->session, r->window, r->n_values, r->out, r->n_out, &flags) == TICKFUSE_OK);
     print_answer(name, r->out, r->n_out, flags);
+}
+
+/* The answer for the window's last row, by a stream that attends to `contexts`. */
+static void push_all(struct running *r, const tickfuse_contexts *contexts, const char *name) {
+    tickfuse_stream *stream = NULL;
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    size_t width = tickfuse_model_n_features(r->model);
+    EXPECT(tickfuse_stream_new(r->model, &stream) == TICKFUSE_OK);
+    EXPECT(tickfuse_stream_set_contexts(stream, contexts) == TICKFUSE_OK);
+    for (size_t i = 0; i < r->n_values; i += width) {
+        EXPECT(tickfuse_stream_push(stream, r->window + i, width, r->out, r->n_out, &step) == TICKFUSE_OK);
+    }
+    EXPECT(step.kind == TICKFUSE_STEP_ANSWER);
+    print_answer(name, r->out, r->n_out, step.flags);
+    tickfuse_stream_free(stream);
 }
 
 static void print_interpretation(tickfuse_session *session) {
@@ -103,9 +118,11 @@ static void attend(struct running *r, const char *rows_path) {
     tickfuse_contexts_free(contexts);
     run(r, "set");
     EXPECT(tickfuse_session_set_contexts(r->session, NULL) == TICKFUSE_OK);
+    push_all(r, NULL, "own");
     run(r, "own");
     EXPECT(tickfuse_session_set_contexts(r->session, same) == TICKFUSE_OK);
     run(r, "set");
+    push_all(r, same, "set");
     print_interpretation(r->session);
     tickfuse_contexts_free(same);
 }

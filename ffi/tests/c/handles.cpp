@@ -145,6 +145,18 @@ void run(Session &session, const std::vector<float> &window, std::vector<float> 
     print(name, out, answer.flags);
 }
 
+// The answer for the window's last row.
+void push_all(Stream stream, std::size_t width, const std::vector<float> &window, std::vector<float> &out,
+              const char *name) {
+    for (std::size_t i = 0; i < window.size(); i += width) {
+        const tickfuse::Step step = stream.push(Span<const float>(window.data() + i, width), out);
+        expect(step.status == TICKFUSE_OK, "a row taken");
+        if (step) {
+            print(name, out, step.flags);
+        }
+    }
+}
+
 void attend(const Model &model, const std::vector<float> &window, const std::vector<float> &rows) {
     const tickfuse::ContextShape shape = model.context_shape();
     std::printf("context_shape %zu %zu %zu\n", shape.n_contexts, shape.n_rows, shape.n_columns);
@@ -156,12 +168,17 @@ void attend(const Model &model, const std::vector<float> &window, const std::vec
     expect(static_cast<bool>(session.set_contexts(tickfuse::Contexts(model, rows, entities))), "contexts set");
     run(session, window, out, "set");
     expect(static_cast<bool>(session.set_own_contexts()), "the file's contexts");
+    push_all(Stream(model), model.n_features(), window, out, "own");
     run(session, window, out, "own");
     tickfuse::Contexts contexts = std::move(*tickfuse::Contexts::try_encode(model, wide, entities));
     expect(static_cast<bool>(session.set_contexts(contexts)), "contexts set");
+    Stream stream(model);
+    expect(static_cast<bool>(stream.set_contexts(contexts)), "contexts set");
     const tickfuse::Contexts moved = std::move(contexts);
+    expect(stream.set_contexts(contexts).number == TICKFUSE_ERR_NULL, "contexts that are gone");
     expect(moved.get() != nullptr, "contexts that moved");
     run(session, window, out, "set");
+    push_all(std::move(stream), model.n_features(), window, out, "set");
     print_interpretation(session);
 }
 
