@@ -15,6 +15,7 @@ mod pointer;
 mod session;
 mod sized;
 mod status;
+mod step;
 mod stream;
 
 #[cfg(test)]
@@ -41,12 +42,12 @@ pub use session::{
     tickfuse_session_run_lengths, tickfuse_session_run_lengths_f64, tickfuse_session_set_contexts,
 };
 pub use status::{Status, tickfuse_status_text};
+pub use step::{CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP};
 pub use stream::{
-    CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP, StreamHandle, tickfuse_stream_free,
-    tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar, tickfuse_stream_peek_f64,
-    tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push, tickfuse_stream_push_bar,
-    tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset, tickfuse_stream_set_contexts,
-    tickfuse_stream_set_max_missing_bars,
+    StreamHandle, tickfuse_stream_free, tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar,
+    tickfuse_stream_peek_f64, tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push,
+    tickfuse_stream_push_bar, tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset,
+    tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
 };
 
 /// `TICKFUSE_ABI_VERSION`.

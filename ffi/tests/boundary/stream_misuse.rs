@@ -183,10 +183,8 @@ fn calls_without_an_answer_check_their_handle_too() {
     // SAFETY: NULL is checked, here and below.
     assert_eq!(unsafe { tickfuse_stream_prepare(nothing) }, 100);
     // SAFETY: as above.
-    assert_eq!(
-        unsafe { tickfuse_stream_prepare_some(nothing, 1, &mut is_done) },
-        100
-    );
+    let some = unsafe { tickfuse_stream_prepare_some(nothing, 1, &mut is_done) };
+    assert_eq!(some, 100);
     // SAFETY: as above.
     assert_eq!(unsafe { tickfuse_stream_reset(nothing) }, 100);
     // SAFETY: as above.
@@ -206,9 +204,9 @@ fn calls_without_an_answer_check_their_handle_too() {
 fn an_lstm_stack_attends_to_no_contexts_and_weighs_nothing() {
     let (model, stream) = (OpenModel::new(), OpenStream::new());
     let (mut contexts, rows, mut shape) = (null_mut(), [0.5_f32; 3], [7_usize; 3]);
+    let (at, from, entities) = (model.0, rows.as_ptr(), [0]);
     // SAFETY: the model is open, the arrays have the stated lengths.
-    let encoded =
-        unsafe { tickfuse_contexts_encode(model.0, rows.as_ptr(), 3, [0].as_ptr(), 1, &mut contexts) };
+    let encoded = unsafe { tickfuse_contexts_encode(at, from, 3, entities.as_ptr(), 1, &mut contexts) };
     let [n, n_rows, n_columns] = shape.each_mut().map(|n| &raw mut *n);
     // SAFETY: the model is open, the places are writable.
     let asked = unsafe { tickfuse_model_context_shape(model.0, n, n_rows, n_columns) };
