@@ -1,7 +1,9 @@
 /*
- * tickfuse.h - the C interface of Tickfuse: open a model file, run it on whole windows, inside your process.
+ * tickfuse.h - the C interface of Tickfuse: open a model file and run it, on whole windows or on rows and bars as they
+ * arrive, inside your process.
  *
- * This header is the authority on the interface; the library translates it and adds nothing. It is C11 and C++17.
+ * This header is the authority on the interface; the library translates it and adds nothing. It is C11 and C++17. For
+ * C++ there is tickfuse.hpp beside it: handles that free themselves, and spans.
  *
  *     tickfuse_model *model = NULL;
  *     tickfuse_session *session = NULL;
@@ -15,6 +17,15 @@
  *     tickfuse_session_run(session, window, n_values, out, n_out, &flags);      (once per bar)
  *     tickfuse_session_free(session);
  *     tickfuse_model_free(model);
+ *
+ * With a stream the caller keeps no window, and nearly all work is done before the row arrives:
+ *
+ *     tickfuse_stream *stream = NULL;
+ *     tickfuse_step step = TICKFUSE_STEP_INIT;
+ *     tickfuse_stream_new(model, &stream);
+ *     tickfuse_stream_prepare(stream);                                           (while nothing arrives)
+ *     if (tickfuse_stream_push(stream, row, n_features, out, n_out, &step) == TICKFUSE_OK
+ *         && step.kind == TICKFUSE_STEP_ANSWER) { ... out ... }
  *
  * RULES THAT HOLD FOR EVERY FUNCTION
  *
@@ -30,21 +41,25 @@
  * Pointers. None may be NULL unless its description says so. Each is checked for NULL and for the alignment of its
  * type, each length for being one that memory can have. What cannot be checked is the caller's promise: that a
  * pointer leads to as many readable (outputs: writable) elements as stated, for the duration of the call, that text
- * ends with a zero byte, and that a handle came from this library and has not been freed. Only the two handles
- * outlive the call: nothing else the caller hands in is kept.
+ * ends with a zero byte, and that a handle came from this library and has not been freed. Only handles outlive
+ * the call: nothing else the caller hands in is kept.
+ *
+ * Structures lead with their size, which the caller sets, best by their _INIT macro, also where they are outputs.
+ * Later versions of this header may add fields at the end. Of an output, fields the library does not know are left
+ * alone; in an input they must be zero.
  *
  * Sizes of text are in bytes and count the terminating zero, in both directions. Text is UTF-8.
  *
- * Threads. A tickfuse_model is immutable: any number of threads may use one at the same time. A tickfuse_session
- * belongs to one call at a time; a second one meanwhile is refused with TICKFUSE_ERR_BUSY and disturbs nothing. A
- * session may move between threads. Freeing a handle while another thread uses it is a defect of the caller. The
- * library starts no thread.
+ * Threads. A tickfuse_model and a tickfuse_contexts are immutable: any number of threads may use one at the same time.
+ * A tickfuse_session and a tickfuse_stream belong to one call at a time; a second one meanwhile is refused with
+ * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
+ * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run* allocate nothing, lock nothing and call no system function, whether
- * they answer or refuse. One exception lies outside the library: in a library loaded with dlopen() the C runtime may
- * allocate a thread's storage for the error text when the thread meets its first failure. A thread that cannot
- * afford that calls tickfuse_last_error(NULL, 0) once beforehand. Elsewhere, when memory for a small object cannot
- * be had, the process ends, as is usual in programs written in Rust.
+ * Running. The functions tickfuse_session_run* and all of tickfuse_stream_* but _new, _free and _set_contexts allocate
+ * nothing, lock nothing and call no system function, whether they answer or refuse. One exception lies outside the
+ * library: in a library loaded with dlopen() the C runtime may allocate a thread's storage for the error text when the
+ * thread meets its first failure. A thread that cannot afford that calls tickfuse_last_error(NULL, 0) once beforehand.
+ * Elsewhere, when memory for a small object cannot be had, the process ends, as is usual in programs written in Rust.
  *
  * Defects. An internal failure (a Rust panic) does not cross this interface: the call returns TICKFUSE_ERR_PANIC, the
  * handle it ran on is poisoned and answers TICKFUSE_ERR_POISONED from then on, and every other handle goes on. Free
@@ -70,7 +85,7 @@ extern "C" {
  * numbers are equal and the library's minor number is not below the one the program was compiled with. A minor step
  * adds functions, numbers, flags or fields at the end of a structure led by its size; anything else is a major step.
  */
-#define TICKFUSE_ABI_VERSION 0x00010000
+#define TICKFUSE_ABI_VERSION 0x00010001
 
 /* The version of the library that is loaded, to compare with the macro. */
 uint32_t tickfuse_abi_version(void) TICKFUSE_NOEXCEPT;
@@ -84,11 +99,12 @@ typedef int32_t tickfuse_status;
 /* 1xx: the call itself is wrong. */
 #define TICKFUSE_ERR_NULL 100      /* a pointer is NULL */
 #define TICKFUSE_ERR_ALIGNMENT 101 /* a pointer is not aligned for its type */
-#define TICKFUSE_ERR_LENGTH 102    /* a length no memory can have, or max_batch out of range */
-#define TICKFUSE_ERR_BUFFER 103    /* the buffer for a text is too small */
+#define TICKFUSE_ERR_LENGTH 102    /* a length no memory can have, or max_batch or index out of range */
+#define TICKFUSE_ERR_BUFFER 103    /* the buffer for a text or for weights is too small */
 #define TICKFUSE_ERR_OPTIONS 104   /* an options structure: its size, a flag, a level or a reserved field */
 #define TICKFUSE_ERR_PATH 105      /* a path that this system cannot express */
-#define TICKFUSE_ERR_BUSY 106      /* the session is running another call */
+#define TICKFUSE_ERR_BUSY 106      /* the session or stream is running another call */
+#define TICKFUSE_ERR_STRUCTURE 107 /* another structure: its size, or a field that is not known */
 
 /* 2xx: a model was not opened. */
 #define TICKFUSE_ERR_OPEN_IO 200           /* the file could not be read */
@@ -106,14 +122,21 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_OPEN_LEVEL 212        /* this CPU cannot run the level asked for */
 #define TICKFUSE_ERR_OPEN_OTHER 299        /* refused for a reason without a number of its own; read the text */
 
-/* 3xx: a window was not answered. */
-#define TICKFUSE_ERR_RUN_INPUT_LENGTH 300  /* n_values is not the number the model needs */
-#define TICKFUSE_ERR_RUN_OUTPUT_LENGTH 301 /* n_out is not the number the model gives */
-#define TICKFUSE_ERR_RUN_NON_FINITE 302    /* an input is NaN or infinite and the model refuses that */
-#define TICKFUSE_ERR_RUN_BATCH 303         /* no windows, or more than the session was made for */
-#define TICKFUSE_ERR_RUN_CATEGORY 304      /* an input is no code of its categories */
-#define TICKFUSE_ERR_RUN_ROWS 305          /* past or future rows out of range */
-#define TICKFUSE_ERR_RUN_OTHER 399         /* refused for a reason without a number of its own; read the text */
+/* 3xx: a window, row or bar was not answered, or contexts were not taken. */
+#define TICKFUSE_ERR_RUN_INPUT_LENGTH 300     /* n_values is not the number the model needs */
+#define TICKFUSE_ERR_RUN_OUTPUT_LENGTH 301    /* n_out is not the number the model gives */
+#define TICKFUSE_ERR_RUN_NON_FINITE 302       /* an input is NaN or infinite and the model refuses that */
+#define TICKFUSE_ERR_RUN_BATCH 303            /* no windows, or more than the session was made for */
+#define TICKFUSE_ERR_RUN_CATEGORY 304         /* an input is no code of its categories */
+#define TICKFUSE_ERR_RUN_ROWS 305             /* past or future rows out of range */
+#define TICKFUSE_ERR_RUN_CONTEXT_COUNT 306    /* no contexts, or more than the model takes */
+#define TICKFUSE_ERR_RUN_NO_CONTEXTS 307      /* the model attends to no contexts */
+#define TICKFUSE_ERR_RUN_FOREIGN_CONTEXTS 308 /* contexts of another model, or of this one opened another time */
+#define TICKFUSE_ERR_RUN_AHEAD 309            /* the model reads rows of the future: a session takes those */
+#define TICKFUSE_ERR_RUN_NO_BARS 310          /* the model does not make its rows from bars */
+#define TICKFUSE_ERR_RUN_BAR 311              /* a bar's field is out of range */
+#define TICKFUSE_ERR_RUN_BAR_TIME 312         /* a bar is not later than the one before it */
+#define TICKFUSE_ERR_RUN_OTHER 399            /* refused for a reason without a number of its own; read the text */
 
 /* 9xx: the library has a defect. */
 #define TICKFUSE_ERR_PANIC 900    /* it struck in this call */
@@ -190,6 +213,14 @@ size_t tickfuse_model_n_features(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 
 /* Values of an answer. Likewise. */
 size_t tickfuse_model_n_outputs(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * What contexts of this model look like: at most *n_contexts, each of *n_rows rows of *n_columns values. The columns
+ * are the real inputs in the schema's order and, in the form of the X-Trend paper, the scaled return of the next step
+ * behind them. TICKFUSE_ERR_RUN_NO_CONTEXTS for a model that attends to none; only an X-Trend does.
+ */
+tickfuse_status tickfuse_model_context_shape(const tickfuse_model *model, size_t *n_contexts, size_t *n_rows,
+                                             size_t *n_columns) TICKFUSE_NOEXCEPT;
 
 /* Name of the CPU level in use, as in tickfuse_open_options; lives for ever. NULL for a handle as above. */
 const char *tickfuse_model_level(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
@@ -269,8 +300,234 @@ tickfuse_status tickfuse_session_run_batch_f64(tickfuse_session *session, const 
                                                size_t n_windows, float *out, size_t n_out,
                                                uint32_t *flags) TICKFUSE_NOEXCEPT;
 
+/*
+ * Answers one window of n_encoder rows of the past and n_decoder of the future, where the model takes fewer than its
+ * schema says: the tft family does. Otherwise TICKFUSE_ERR_RUN_ROWS.
+ *
+ * window: [n_encoder + n_decoder, n_features].
+ * out:    an answer for each of the n_decoder rows, or the one answer of a model that reads no future rows.
+ */
+tickfuse_status tickfuse_session_run_lengths(tickfuse_session *session, const float *window, size_t n_values,
+                                             size_t n_encoder, size_t n_decoder, float *out, size_t n_out,
+                                             uint32_t *flags) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_session_run_lengths_f64(tickfuse_session *session, const double *window, size_t n_values,
+                                                 size_t n_encoder, size_t n_decoder, float *out, size_t n_out,
+                                                 uint32_t *flags) TICKFUSE_NOEXCEPT;
+
 /* Lets go of a session. NULL is fine. */
 void tickfuse_session_free(tickfuse_session *session) TICKFUSE_NOEXCEPT;
+
+/* ---- Interpretation --------------------------------------------------------------------------------------------- */
+
+/* Most dimensions of an array of weights, and the size of its name with the zero. */
+#define TICKFUSE_MAX_DIMS 4
+#define TICKFUSE_NAME_SIZE 64
+
+/*
+ * One array of weights of a window's answer. Variable selection, such as "encoder_weights", is [steps, variables] in
+ * the order of the schema's variables; "attention" is [queries, heads, rows], and its weights add up to one over the
+ * rows.
+ */
+typedef struct tickfuse_interpretation {
+    size_t size;                     /* sizeof(tickfuse_interpretation) */
+    size_t n_dims;                   /* dimensions */
+    size_t shape[TICKFUSE_MAX_DIMS]; /* of which the first n_dims count; the others are 0 */
+    size_t n_values;                 /* their product */
+    char name[TICKFUSE_NAME_SIZE];   /* what the weights are; ends with a zero */
+} tickfuse_interpretation;
+
+#define TICKFUSE_INTERPRETATION_INIT {sizeof(tickfuse_interpretation), 0, {0}, 0, {0}}
+
+/*
+ * How many arrays of weights the last window of this session left: 0 before the first window, for an LSTM stack, and
+ * for a handle that is NULL, misaligned, poisoned or busy. The number is the model's and stays the same from then on.
+ */
+size_t tickfuse_session_n_interpretations(const tickfuse_session *session) TICKFUSE_NOEXCEPT;
+
+/*
+ * Array number index, from 0, of the last window run; after a refused run it is of no use. Nothing is computed again,
+ * but memory is allocated: this is not for the thread that must answer in time.
+ *
+ * out:    its name and shape.
+ * values: its weights, row after row; fewer than n_values places are TICKFUSE_ERR_BUFFER, and neither is written. With
+ *         values NULL and n_values 0 only *out is written.
+ */
+tickfuse_status tickfuse_session_interpretation(const tickfuse_session *session, size_t index,
+                                                tickfuse_interpretation *out, float *values,
+                                                size_t n_values) TICKFUSE_NOEXCEPT;
+
+/* ---- Contexts --------------------------------------------------------------------------------------------------- */
+
+/*
+ * What the answers of an X-Trend attend to: other markets' recent windows, encoded. A model file brings its own; a
+ * caller with fresher ones encodes them beside the thread that answers and hands them over. Immutable and shareable,
+ * and of use to sessions and streams of the tickfuse_model that encoded them only.
+ */
+typedef struct tickfuse_contexts tickfuse_contexts;
+
+/*
+ * Encodes contexts. Allocates, and takes as long as two windows per context.
+ *
+ * rows:     [n_contexts, n_rows, n_columns] of raw values as tickfuse_model_context_shape() says, the oldest row first;
+ *           n_values counts them all. A missing value is refused, whatever the model does with one in a window.
+ * entities: the code of each context's entity.
+ * out:      the contexts, to be given to tickfuse_contexts_free().
+ *
+ * The same rows as the file's give the same answers, bit for bit.
+ */
+tickfuse_status tickfuse_contexts_encode(const tickfuse_model *model, const float *rows, size_t n_values,
+                                         const uint32_t *entities, size_t n_contexts,
+                                         tickfuse_contexts **out) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_contexts_encode_f64(const tickfuse_model *model, const double *rows, size_t n_values,
+                                             const uint32_t *entities, size_t n_contexts,
+                                             tickfuse_contexts **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * Lets go of contexts. NULL is fine. Sessions and streams that were given them keep what they need: the memory is free
+ * when the last of them has others.
+ */
+void tickfuse_contexts_free(tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/*
+ * Attends to these contexts from the session's next window on; NULL: to those of the model file. Copies and allocates
+ * nothing. The contexts before are freed in this call if their own handle has been freed already: free it afterwards,
+ * elsewhere, where the answering thread must not.
+ */
+tickfuse_status tickfuse_session_set_contexts(tickfuse_session *session,
+                                              const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* ---- Stream ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A window that slides over one series, row by row or bar by bar: one per symbol. An answer has the bits that
+ * tickfuse_session_run() gives for the same window, in whatever order rows were pushed, peeked and prepared.
+ */
+typedef struct tickfuse_stream tickfuse_stream;
+
+/* One record of one symbol's prices. */
+typedef struct tickfuse_bar {
+    size_t size;   /* sizeof(tickfuse_bar) */
+    int64_t ts_ns; /* open time in nanoseconds since 1970, UTC */
+    double open;
+    double high;
+    double low;
+    double close;
+    double volume; /* in the unit of the source; 0 is fine */
+} tickfuse_bar;
+
+#define TICKFUSE_BAR_INIT {sizeof(tickfuse_bar), 0, 0, 0, 0, 0, 0}
+
+/* Kinds of a step. */
+#define TICKFUSE_STEP_WARMING_UP 0 /* too little was seen yet; out was left alone */
+#define TICKFUSE_STEP_ANSWER 1     /* out holds the answer */
+
+/* What a row or bar came to. */
+typedef struct tickfuse_step {
+    size_t size;      /* sizeof(tickfuse_step), set by the caller */
+    uint32_t kind;    /* TICKFUSE_STEP_* */
+    uint32_t flags;   /* TICKFUSE_FLAG_* of the answer */
+    size_t remaining; /* rows or bars still to come, the one with the first answer included; 0 with an answer */
+    int64_t ts_ns;    /* the bar's own open time; 0 for a row */
+} tickfuse_step;
+
+#define TICKFUSE_STEP_INIT {sizeof(tickfuse_step), 0, 0, 0, 0}
+
+/*
+ * A stream that has seen nothing. TICKFUSE_ERR_RUN_AHEAD for a model that reads rows of the future.
+ *
+ * out: the stream, to be given to tickfuse_stream_free(). It keeps what it needs of the model.
+ */
+tickfuse_status tickfuse_stream_new(const tickfuse_model *model, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * Takes one row of raw inputs and answers the window that it ends.
+ *
+ * row:  [n_features], as a row of tickfuse_session_run(); n_values is their number.
+ * out:  [n_outputs], written where the step is an answer.
+ * step: what it came to; its size is set before the call.
+ *
+ * A refused row is not taken: the stream is as it was. In the text of TICKFUSE_ERR_RUN_NON_FINITE it is the last row
+ * of window 0.
+ */
+tickfuse_status tickfuse_stream_push(tickfuse_stream *stream, const float *row, size_t n_values, float *out,
+                                     size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_stream_push_f64(tickfuse_stream *stream, const double *row, size_t n_values, float *out,
+                                         size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/* What pushing this row would give, such as one that is still forming. Nothing is kept. */
+tickfuse_status tickfuse_stream_peek(tickfuse_stream *stream, const float *row, size_t n_values, float *out,
+                                     size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_stream_peek_f64(tickfuse_stream *stream, const double *row, size_t n_values, float *out,
+                                         size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/*
+ * Takes a bar: makes its row with the model's own features and pushes that. TICKFUSE_ERR_RUN_NO_BARS where the model
+ * does not make its rows from bars.
+ *
+ * Prices lie in 1e-100 to 1e100 with low <= open, close <= high, and volume in 0 to 1e100; otherwise the bar is
+ * TICKFUSE_ERR_RUN_BAR. One that is not later than the bar before is TICKFUSE_ERR_RUN_BAR_TIME. Both leave the stream
+ * as it was. Where it is the row made of the bar that the model refuses, such as by TICKFUSE_ERR_RUN_NON_FINITE, the
+ * series begins anew, for its features have seen the bar.
+ *
+ * A bar that comes later than the model's bar interval allows (tickfuse_stream_set_max_missing_bars()) begins the
+ * series anew and is its first: the step warms up.
+ */
+tickfuse_status tickfuse_stream_push_bar(tickfuse_stream *stream, const tickfuse_bar *bar, float *out, size_t n_out,
+                                         tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/* What pushing this bar would give, such as one that is still forming. Nothing is kept, and refusals change nothing. */
+tickfuse_status tickfuse_stream_peek_bar(tickfuse_stream *stream, const tickfuse_bar *bar, float *out, size_t n_out,
+                                         tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/*
+ * Does all that the next answer need not wait for, so that the next push or peek has little left to do. Called while
+ * nothing arrives; without it the same is done on arrival, and the answer is the same, later.
+ */
+tickfuse_status tickfuse_stream_prepare(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Does some of it: what the very next answer needs, then about budget steps of one window. For threads that must look
+ * elsewhere in between.
+ *
+ * is_done: 1 if nothing is left to prepare, otherwise 0.
+ */
+tickfuse_status tickfuse_stream_prepare_some(tickfuse_stream *stream, size_t budget,
+                                             uint32_t *is_done) TICKFUSE_NOEXCEPT;
+
+/* Forgets every row and bar. */
+tickfuse_status tickfuse_stream_reset(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Rows still to come before an answer, the one with the answer included: 1 when the next row has one. Bars may need a
+ * few more for their features; a step counts those too. 0 only for a handle that is NULL, misaligned, poisoned or
+ * busy.
+ */
+size_t tickfuse_stream_remaining(const tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Accepts so many missing bars between two neighbours before the series begins anew; 0 in a new stream. Without effect
+ * where the model does not know its bar interval.
+ */
+tickfuse_status tickfuse_stream_set_max_missing_bars(tickfuse_stream *stream,
+                                                     uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
+
+/*
+ * Attends to these contexts from the stream's next answer on, as tickfuse_session_set_contexts() has it; NULL: to those
+ * of the model file.
+ */
+tickfuse_status tickfuse_stream_set_contexts(tickfuse_stream *stream,
+                                             const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* Lets go of a stream. NULL is fine. */
+void tickfuse_stream_free(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 //! Why a call did not succeed, and which status that is.
 
+use crate::sized::Fault;
 use crate::status::Status;
 use core::fmt;
-use tickfuse_core::error::{OpenError, RunError};
+use tickfuse_core::error::{FeatureError, OpenError, RunError, StreamError};
 
 /// Why a call was wrong in itself. `&'static str` fields are parameter names of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +23,17 @@ pub(crate) enum UseError {
         needed: usize,
         found: usize,
     },
-    OptionsSize {
-        known: usize,
+    Values {
+        needed: usize,
+        found: usize,
+    },
+    Index {
         limit: usize,
         found: usize,
     },
-    OptionsTail {
-        offset: usize,
+    Structure {
+        parameter: &'static str,
+        fault: Fault,
     },
     OptionsFlags {
         unknown: u32,
@@ -39,7 +44,8 @@ pub(crate) enum UseError {
     OptionsLevel,
     #[cfg_attr(unix, allow(dead_code, reason = "any bytes are a path on Unix"))]
     Path,
-    Busy,
+    /// The handle.
+    Busy(&'static str),
 }
 
 impl UseError {
@@ -47,15 +53,17 @@ impl UseError {
         match self {
             Self::Null(_) => Status::Null,
             Self::Alignment { .. } => Status::Alignment,
-            Self::Length { .. } => Status::Length,
-            Self::Buffer { .. } => Status::Buffer,
-            Self::OptionsSize { .. }
-            | Self::OptionsTail { .. }
+            Self::Length { .. } | Self::Index { .. } => Status::Length,
+            Self::Buffer { .. } | Self::Values { .. } => Status::Buffer,
+            Self::Structure {
+                parameter: "options", ..
+            }
             | Self::OptionsFlags { .. }
             | Self::OptionsReserved { .. }
             | Self::OptionsLevel => Status::Options,
+            Self::Structure { .. } => Status::Structure,
             Self::Path => Status::Path,
-            Self::Busy => Status::Busy,
+            Self::Busy(_) => Status::Busy,
         }
     }
 }
@@ -84,23 +92,25 @@ impl fmt::Display for UseError {
             Self::Buffer { needed, found } => {
                 write!(f, "buf: expected room for {needed} bytes, found {found}")
             }
-            Self::OptionsSize { known, limit, found } => {
-                write!(
-                    f,
-                    "options.size: expected sizeof, {known} to {limit}, found {found}"
-                )
+            Self::Values { needed, found } => {
+                write!(f, "values: expected room for {needed} values, found {found}")
             }
-            Self::OptionsTail { offset } => write!(
-                f,
-                "options: byte {offset} is not zero and belongs to a field this library does not know"
-            ),
+            Self::Index { limit, found } => {
+                write!(f, "index: expected below {limit}, found {found}")
+            }
+            Self::Structure { parameter, fault } => write!(f, "{parameter}{fault}"),
             Self::OptionsFlags { unknown } => write!(f, "options.flags: unknown bits {unknown:#x}"),
             Self::OptionsReserved { found } => write!(f, "options.reserved: expected 0, found {found}"),
             Self::OptionsLevel => {
                 f.write_str("options.level: expected portable, avx2, avx512, avx512bf16 or NULL")
             }
             Self::Path => f.write_str("path: expected UTF-8"),
-            Self::Busy => f.write_str("session: it is running another call; use one session per thread"),
+            Self::Busy(handle) => {
+                write!(
+                    f,
+                    "{handle}: it is running another call; use one {handle} per thread"
+                )
+            }
         }
     }
 }
@@ -111,6 +121,7 @@ pub(crate) enum Failure {
     Use(UseError),
     Open(OpenError),
     Run(RunError),
+    Stream(StreamError),
     Poisoned,
 }
 
@@ -132,12 +143,22 @@ impl From<RunError> for Failure {
     }
 }
 
+impl From<StreamError> for Failure {
+    fn from(e: StreamError) -> Self {
+        match e {
+            StreamError::Run(e) => Self::Run(e),
+            e => Self::Stream(e),
+        }
+    }
+}
+
 impl Failure {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Use(e) => e.status(),
             Self::Open(e) => open_status(e),
             Self::Run(e) => run_status(*e),
+            Self::Stream(e) => stream_status(e),
             Self::Poisoned => Status::Poisoned,
         }
     }
@@ -174,12 +195,26 @@ fn open_status(e: &OpenError) -> Status {
 
 fn run_status(e: RunError) -> Status {
     match e {
-        RunError::InputLength { .. } => Status::RunInputLength,
+        RunError::InputLength { .. } | RunError::ContextLength { .. } => Status::RunInputLength,
         RunError::OutputLength { .. } => Status::RunOutputLength,
-        RunError::NonFinite { .. } => Status::RunNonFinite,
+        RunError::NonFinite { .. } | RunError::ContextNonFinite { .. } => Status::RunNonFinite,
         RunError::Batch { .. } => Status::RunBatch,
-        RunError::Category { .. } => Status::RunCategory,
+        RunError::Category { .. } | RunError::ContextEntity { .. } => Status::RunCategory,
         RunError::EncoderLength { .. } | RunError::DecoderLength { .. } => Status::RunRows,
+        RunError::ContextCount { .. } => Status::RunContextCount,
+        RunError::NoContexts => Status::RunNoContexts,
+        RunError::ForeignContexts => Status::RunForeignContexts,
+        _ => Status::RunOther,
+    }
+}
+
+fn stream_status(e: &StreamError) -> Status {
+    match e {
+        StreamError::Ahead { .. } => Status::RunAhead,
+        StreamError::NoBars => Status::RunNoBars,
+        StreamError::Feature(FeatureError::Bar { .. }) => Status::RunBar,
+        StreamError::Feature(FeatureError::Time { .. }) => Status::RunBarTime,
+        StreamError::Run(e) => run_status(*e),
         _ => Status::RunOther,
     }
 }
@@ -216,14 +251,31 @@ mod tests {
                 "buf: expected room for 65 bytes, found 64",
             ),
             (
-                UseError::OptionsSize {
-                    known: 24,
-                    limit: 4096,
-                    found: 8,
-                },
-                "options.size: expected sizeof, 24 to 4096, found 8",
+                UseError::Values { needed: 6, found: 5 },
+                "values: expected room for 6 values, found 5",
             ),
-            (UseError::OptionsTail { offset: 24 }, "options: byte 24 "),
+            (
+                UseError::Index { limit: 2, found: 2 },
+                "index: expected below 2, found 2",
+            ),
+            (
+                UseError::Structure {
+                    parameter: "bar",
+                    fault: Fault::Size {
+                        known: 24,
+                        limit: 4096,
+                        found: 8,
+                    },
+                },
+                "bar.size: expected sizeof, 24 to 4096, found 8",
+            ),
+            (
+                UseError::Structure {
+                    parameter: "options",
+                    fault: Fault::Tail { offset: 24 },
+                },
+                "options: byte 24 ",
+            ),
             (
                 UseError::OptionsFlags { unknown: 0x10 },
                 "options.flags: unknown bits 0x10",
@@ -234,7 +286,10 @@ mod tests {
             ),
             (UseError::OptionsLevel, "options.level: "),
             (UseError::Path, "path: "),
-            (UseError::Busy, "session: "),
+            (
+                UseError::Busy("stream"),
+                "stream: it is running another call; use one stream per thread",
+            ),
         ];
         for (error, expected) in all {
             let text = error.to_string();

@@ -1,8 +1,11 @@
-//! What every call runs inside: panics end here, and a handle that met one answers no more.
+//! What every call runs inside: panics end here, a handle that met one answers no more, and one that serves a single
+//! call at a time refuses the second.
 
-use crate::error::Failure;
+use crate::error::{Failure, UseError};
 use crate::last_error;
 use crate::status::Status;
+use core::cell::UnsafeCell;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,6 +20,21 @@ pub(crate) fn status(call: impl FnOnce() -> Result<(), Failure>) -> i32 {
 /// Runs a call that returns a value, `on_failure` where it fails.
 pub(crate) fn value<T>(on_failure: T, call: impl FnOnce() -> Result<T, Failure>) -> T {
     caught(call).unwrap_or(on_failure)
+}
+
+/// Lets go of a handle; nothing where there is none.
+///
+/// # Safety
+/// A pointer that is neither NULL nor misaligned was made by `Box::into_raw`, and the object has not been freed.
+pub(crate) unsafe fn free<T>(handle: *mut T) {
+    if handle.is_null() || !handle.is_aligned() {
+        return;
+    }
+    value((), || {
+        // SAFETY: the caller's promise is passed on.
+        drop(unsafe { Box::from_raw(handle) });
+        Ok(())
+    });
 }
 
 /// The call's result, a failure or panic recorded and reduced to its number.
@@ -54,9 +72,82 @@ impl Drop for PoisonOnDrop<'_> {
     }
 }
 
+/// Working memory that belongs to one call at a time, whichever thread it comes from.
+pub(crate) struct Exclusive<W> {
+    /// Touched by the holder of [`Turn`] only.
+    work: UnsafeCell<W>,
+    busy: AtomicBool,
+    poison: Poison,
+    /// The handle's name in the header.
+    name: &'static str,
+}
+
+impl<W> Exclusive<W> {
+    pub(crate) fn new(work: W, name: &'static str) -> Self {
+        Self {
+            work: UnsafeCell::new(work),
+            busy: AtomicBool::new(false),
+            poison: Poison::default(),
+            name,
+        }
+    }
+
+    /// The right to use the memory until the value is dropped.
+    pub(crate) fn turn(&self) -> Result<Turn<'_, W>, UseError> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return Err(UseError::Busy(self.name));
+        }
+        Ok(Turn(self))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_inner(self) -> W {
+        self.work.into_inner()
+    }
+}
+
+impl<W> fmt::Debug for Exclusive<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exclusive")
+            .field("busy", &self.busy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one call that the memory serves.
+pub(crate) struct Turn<'a, W>(&'a Exclusive<W>);
+
+impl<W> Turn<'_, W> {
+    /// Runs `work` on the memory unless the handle is poisoned.
+    pub(crate) fn with<T>(&mut self, work: impl FnOnce(&mut W) -> T) -> Result<T, Failure> {
+        self.0.poison.watch(|| {
+            // SAFETY: unique: there is one turn at a time, and this borrow ends before that of `self`.
+            work(unsafe { &mut *self.0.work.get() })
+        })
+    }
+}
+
+impl<W> Drop for Turn<'_, W> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_excludes_another_until_it_ends_also_by_a_panic() {
+        let memory = Exclusive::new(1, "stream");
+        let turn = memory.turn().unwrap();
+        assert_eq!(memory.turn().err(), Some(UseError::Busy("stream")));
+        drop(turn);
+        let panicking = status(|| memory.turn()?.with(|_| panic!("made for this test")));
+        assert_eq!(panicking, 900);
+        assert_eq!(status(|| memory.turn()?.with(|_| ())), 901, "poisoned, not busy");
+        assert_eq!(memory.into_inner(), 1);
+    }
 
     #[test]
     fn a_panic_becomes_a_status_and_poisons_its_handle_only() {

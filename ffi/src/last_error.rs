@@ -1,6 +1,6 @@
 //! The text of a thread's last failure.
 //!
-//! A refused run leaves only a small `Copy` value behind; its text is made when somebody asks. Nothing here
+//! A refused row leaves only a small `Copy` value behind; its text is made when somebody asks. Nothing here
 //! allocates, and the thread's storage has no destructor, so that touching it for the first time does not either.
 
 use crate::error::{Failure, UseError};
@@ -84,6 +84,7 @@ pub(crate) fn record(failure: &Failure) -> i32 {
         Failure::Run(e) => LAST.with(|last| last.cause.set(Cause::Run(*e))),
         Failure::Poisoned => LAST.with(|last| last.cause.set(Cause::Poisoned)),
         Failure::Open(e) => keep_text(e),
+        Failure::Stream(e) => keep_text(e),
     }
     failure.status().number()
 }
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_failure_stays_on_its_thread() {
-        record(&UseError::Busy.into());
+        record(&UseError::Busy("session").into());
         let other = std::thread::spawn(last).join().unwrap();
         assert_eq!(other, "");
         assert!(last().starts_with("session: "));

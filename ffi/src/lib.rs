@@ -4,34 +4,54 @@
 //! panics (`guard.rs`), and leaves the reason of a failure with its thread (`last_error.rs`). The functions are
 //! public to Rust for this package's tests alone: Rust programs use `tickfuse-core`.
 
+mod contexts;
 mod error;
 mod guard;
+mod interpretation;
 mod last_error;
 mod model;
 mod options;
 mod pointer;
 mod session;
+mod sized;
 mod status;
+mod step;
+mod stream;
 
 #[cfg(test)]
 #[path = "../../core/tests/common/mod.rs"]
 mod test_models;
 
+pub use contexts::{
+    ContextsHandle, tickfuse_contexts_encode, tickfuse_contexts_encode_f64, tickfuse_contexts_free,
+};
+pub use interpretation::{
+    CallerInterpretation, MAX_DIMS, NAME_SIZE, tickfuse_session_interpretation,
+    tickfuse_session_n_interpretations,
+};
 pub use last_error::tickfuse_last_error;
 pub use model::{
-    HASH_SIZE, ModelHandle, tickfuse_model_free, tickfuse_model_hash, tickfuse_model_level,
-    tickfuse_model_lookback, tickfuse_model_n_features, tickfuse_model_n_outputs, tickfuse_model_n_rows,
-    tickfuse_model_open, tickfuse_model_open_memory, tickfuse_model_schema_json,
+    HASH_SIZE, ModelHandle, tickfuse_model_context_shape, tickfuse_model_free, tickfuse_model_hash,
+    tickfuse_model_level, tickfuse_model_lookback, tickfuse_model_n_features, tickfuse_model_n_outputs,
+    tickfuse_model_n_rows, tickfuse_model_open, tickfuse_model_open_memory, tickfuse_model_schema_json,
 };
 pub use options::{CallerOptions, OPEN_COPIED, OPEN_DECLINE_GOLDEN, OPEN_DECLINE_HASH};
 pub use session::{
     MAX_BATCH, SessionHandle, tickfuse_session_free, tickfuse_session_new, tickfuse_session_run,
     tickfuse_session_run_batch, tickfuse_session_run_batch_f64, tickfuse_session_run_f64,
+    tickfuse_session_run_lengths, tickfuse_session_run_lengths_f64, tickfuse_session_set_contexts,
 };
 pub use status::{Status, tickfuse_status_text};
+pub use step::{CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP};
+pub use stream::{
+    StreamHandle, tickfuse_stream_free, tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar,
+    tickfuse_stream_peek_f64, tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push,
+    tickfuse_stream_push_bar, tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset,
+    tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
+};
 
 /// `TICKFUSE_ABI_VERSION`.
-pub const ABI_VERSION: u32 = 0x0001_0000;
+pub const ABI_VERSION: u32 = 0x0001_0001;
 
 /// `tickfuse_abi_version` of the header.
 #[unsafe(no_mangle)]
@@ -44,5 +64,7 @@ const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     const fn may_move<T: Send>() {}
     is_shared::<ModelHandle>();
+    is_shared::<ContextsHandle>();
     may_move::<SessionHandle>();
+    may_move::<StreamHandle>();
 };

@@ -8,6 +8,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr;
 use std::path::Path;
 use std::sync::Arc;
+use tickfuse_core::error::RunError;
 use tickfuse_core::{Level, Model};
 
 /// `TICKFUSE_HASH_SIZE`.
@@ -113,14 +114,8 @@ fn system_path(path: &CStr) -> Result<&Path, UseError> {
 /// The header's rules for pointers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tickfuse_model_free(model: *mut ModelHandle) {
-    if model.is_null() || !model.is_aligned() {
-        return;
-    }
-    guard::value((), || {
-        // SAFETY: made by `hand_out`, and not freed before by the caller's promise.
-        drop(unsafe { Box::from_raw(model) });
-        Ok(())
-    });
+    // SAFETY: made by `hand_out`, and not freed before by the caller's promise.
+    unsafe { guard::free(model) };
 }
 
 /// A value of the model, `on_failure` where the handle cannot answer.
@@ -173,6 +168,35 @@ pub unsafe extern "C" fn tickfuse_model_n_features(model: *const ModelHandle) ->
 pub unsafe extern "C" fn tickfuse_model_n_outputs(model: *const ModelHandle) -> usize {
     // SAFETY: the caller's promise is passed on.
     unsafe { ask(model, 0, |model| model.schema().n_outputs()) }
+}
+
+/// `tickfuse_model_context_shape` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_context_shape(
+    model: *const ModelHandle,
+    n_contexts: *mut usize,
+    n_rows: *mut usize,
+    n_columns: *mut usize,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let model = unsafe { pointer::borrow(model, "model") }?;
+        // SAFETY: the caller's promise is passed on.
+        let contexts = unsafe { Out::new(n_contexts, "n_contexts") }?;
+        // SAFETY: the caller's promise is passed on.
+        let rows = unsafe { Out::new(n_rows, "n_rows") }?;
+        // SAFETY: the caller's promise is passed on.
+        let columns = unsafe { Out::new(n_columns, "n_columns") }?;
+        let shape = model.with(|model| model.context_shape())?;
+        let shape = shape.ok_or(RunError::NoContexts)?;
+        contexts.write(shape[0]);
+        rows.write(shape[1]);
+        columns.write(shape[2]);
+        Ok(())
+    })
 }
 
 /// `tickfuse_model_level` of the header.

@@ -2,6 +2,7 @@
 
 use crate::error::UseError;
 use crate::pointer;
+use crate::sized;
 use core::ffi::c_char;
 use tickfuse_core::{Level, OpenOptions};
 
@@ -13,9 +14,6 @@ pub const OPEN_DECLINE_HASH: u32 = 2;
 pub const OPEN_DECLINE_GOLDEN: u32 = 4;
 
 const KNOWN_FLAGS: u32 = OPEN_COPIED | OPEN_DECLINE_HASH | OPEN_DECLINE_GOLDEN;
-
-/// Larger structures are taken for a mistake.
-const MAX_SIZE: usize = 4096;
 
 /// `tickfuse_open_options` of the header.
 ///
@@ -32,6 +30,8 @@ pub struct CallerOptions {
     /// Zero.
     pub reserved: u32,
 }
+
+impl sized::SizeLed for CallerOptions {}
 
 impl CallerOptions {
     /// What `TICKFUSE_OPEN_OPTIONS_INIT` gives.
@@ -59,23 +59,8 @@ pub(crate) unsafe fn read(options: *const CallerOptions) -> Result<Opening, UseE
     if options.is_null() {
         return Ok(Opening::default());
     }
-    // SAFETY: the size is the structure's first field in every version; the rest is the caller's promise.
-    let size = unsafe { pointer::borrow(options.cast::<usize>(), "options") }?;
-    let known = size_of::<CallerOptions>();
-    if !(known..=MAX_SIZE).contains(size) {
-        return Err(UseError::OptionsSize {
-            known,
-            limit: MAX_SIZE,
-            found: *size,
-        });
-    }
-    // SAFETY: the caller promises `size` bytes; the structure has no padding that could be uninitialised.
-    let bytes = unsafe { pointer::slice(options.cast::<u8>(), *size, "options") }?;
-    if let Some(i) = bytes[known..].iter().position(|byte| *byte != 0) {
-        return Err(UseError::OptionsTail { offset: known + i });
-    }
-    // SAFETY: the structure is at least as long as the fields of this version.
-    let fields = unsafe { pointer::borrow(options, "options") }?;
+    // SAFETY: the caller's promise is passed on; the structure has no padding that could be uninitialised.
+    let fields = unsafe { sized::read(options, "options") }?;
     // SAFETY: the caller's promise about the level is passed on.
     unsafe { understand(fields) }
 }
@@ -170,44 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_structure_is_understood_if_its_tail_is_zero() {
-        #[repr(C)]
-        struct Newer {
-            base: CallerOptions,
-            tail: [u8; 8],
-        }
-        let mut newer = Newer {
-            base: CallerOptions::INIT,
-            tail: [0; 8],
-        };
-        newer.base.size = size_of::<Newer>();
-        let read_newer = |newer: &Newer| {
-            // SAFETY: the structure is as long as its size says.
-            unsafe { read(core::ptr::from_ref(newer).cast()) }
-        };
-        assert_eq!(read_newer(&newer), Ok(Opening::default()));
-        newer.tail[5] = 1;
-        let offset = size_of::<CallerOptions>() + 5;
-        assert_eq!(read_newer(&newer), Err(UseError::OptionsTail { offset }));
-    }
-
-    #[test]
-    fn sizes_of_no_version_and_reserved_values_are_refused() {
-        let known = size_of::<CallerOptions>();
-        for size in [0, 1, known - 1, MAX_SIZE + 1, usize::MAX] {
-            let found = understood(&CallerOptions {
-                size,
-                ..CallerOptions::INIT
-            });
-            assert_eq!(
-                found,
-                Err(UseError::OptionsSize {
-                    known,
-                    limit: MAX_SIZE,
-                    found: size
-                })
-            );
-        }
+    fn a_reserved_value_is_refused() {
         let found = understood(&CallerOptions {
             reserved: 3,
             ..CallerOptions::INIT

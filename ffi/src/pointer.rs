@@ -6,7 +6,8 @@
 use crate::error::UseError;
 use core::ffi::{CStr, c_char};
 
-fn check<T>(pointer: *const T, parameter: &'static str) -> Result<(), UseError> {
+/// Refuses NULL and what is not aligned.
+pub(crate) fn check<T>(pointer: *const T, parameter: &'static str) -> Result<(), UseError> {
     if pointer.is_null() {
         return Err(UseError::Null(parameter));
     }

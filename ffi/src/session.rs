@@ -3,12 +3,11 @@
 //! An answer is computed in the session's own memory and copied out when it is complete, so that no failure of any
 //! kind leaves half an answer with the caller.
 
+use crate::contexts::{self, ContextsHandle};
 use crate::error::{Failure, UseError};
-use crate::guard::{self, Poison};
+use crate::guard::{self, Exclusive};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
-use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use tickfuse_core::error::RunError;
 use tickfuse_core::{Flags, Model, Sample, Session};
@@ -18,12 +17,7 @@ pub const MAX_BATCH: usize = 65_536;
 
 /// `tickfuse_session` of the header.
 #[derive(Debug)]
-pub struct SessionHandle {
-    /// Touched by the holder of [`Turn`] only.
-    work: UnsafeCell<Work>,
-    busy: AtomicBool,
-    poison: Poison,
-}
+pub struct SessionHandle(Exclusive<Work>);
 
 /// What a call works with.
 #[derive(Debug)]
@@ -33,9 +27,28 @@ struct Work {
     n_outputs: usize,
 }
 
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Batch { n_windows: usize },
+    Lengths { n_encoder: usize, n_decoder: usize },
+}
+
 impl Work {
-    /// `n_windows` windows to the beginning of `answers`.
-    fn run<S: Sample>(&mut self, windows: &[S], n_windows: usize, n_out: usize) -> Result<Flags, RunError> {
+    /// Answers to the beginning of `answers`.
+    fn run<S: Sample>(&mut self, values: &[S], what: What, n_out: usize) -> Result<Flags, RunError> {
+        match what {
+            What::Batch { n_windows } => self.run_batch(values, n_windows, n_out),
+            What::Lengths { n_encoder, n_decoder } => self.run_lengths(values, [n_encoder, n_decoder], n_out),
+        }
+    }
+
+    fn run_batch<S: Sample>(
+        &mut self,
+        windows: &[S],
+        n_windows: usize,
+        n_out: usize,
+    ) -> Result<Flags, RunError> {
         let limit = self.answers.len() / self.n_outputs;
         if n_windows == 0 || n_windows > limit {
             return Err(RunError::Batch {
@@ -43,15 +56,28 @@ impl Work {
                 found: n_windows,
             });
         }
-        let expected = n_windows * self.n_outputs;
-        if n_out != expected {
-            return Err(RunError::OutputLength {
-                expected,
-                found: n_out,
-            });
-        }
-        self.session
-            .run_batch(windows, n_windows, &mut self.answers[..expected])
+        let out = room(&mut self.answers, n_windows * self.n_outputs, n_out)?;
+        self.session.run_batch(windows, n_windows, out)
+    }
+
+    fn run_lengths<S: Sample>(
+        &mut self,
+        window: &[S],
+        [n_encoder, n_decoder]: [usize; 2],
+        n_out: usize,
+    ) -> Result<Flags, RunError> {
+        let n_ahead = self.session.model().schema().net.n_ahead().max(1);
+        let n_steps = n_decoder.clamp(1, n_ahead);
+        let out = room(&mut self.answers, self.n_outputs / n_ahead * n_steps, n_out)?;
+        self.session.run_lengths(window, n_encoder, n_decoder, out)
+    }
+}
+
+/// The beginning of `answers` if it is as long as the caller's output.
+pub(crate) fn room(answers: &mut [f32], expected: usize, found: usize) -> Result<&mut [f32], RunError> {
+    match expected == found {
+        true => Ok(&mut answers[..expected]),
+        false => Err(RunError::OutputLength { expected, found }),
     }
 }
 
@@ -63,38 +89,12 @@ impl SessionHandle {
             answers: vec![0.0; max_batch * n_outputs],
             n_outputs,
         };
-        Self {
-            work: UnsafeCell::new(work),
-            busy: AtomicBool::new(false),
-            poison: Poison::default(),
-        }
+        Self(Exclusive::new(work, "session"))
     }
 
-    /// The right to use the session until the value is dropped.
-    fn turn(&self) -> Result<Turn<'_>, UseError> {
-        if self.busy.swap(true, Ordering::Acquire) {
-            return Err(UseError::Busy);
-        }
-        Ok(Turn(self))
-    }
-}
-
-/// The one call that a session is running.
-struct Turn<'a>(&'a SessionHandle);
-
-impl Turn<'_> {
-    /// Runs `work` on the session unless the handle is poisoned.
-    fn with<T>(&mut self, work: impl FnOnce(&mut Work) -> T) -> Result<T, Failure> {
-        self.0.poison.watch(|| {
-            // SAFETY: unique: there is one turn at a time, and this borrow ends before that of `self`.
-            work(unsafe { &mut *self.0.work.get() })
-        })
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.busy.store(false, Ordering::Release);
+    /// Has the session do something that gives no answer.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Session) -> T) -> Result<T, Failure> {
+        self.0.turn()?.with(|held| work(&mut held.session))
     }
 }
 
@@ -139,30 +139,28 @@ pub unsafe extern "C" fn tickfuse_session_new(
     })
 }
 
-/// All `tickfuse_session_run*` of the header; `parameter` is the input's name there.
+/// All `tickfuse_session_run*` of the header; the input comes with its name there.
 ///
 /// # Safety
 /// The header's rules for pointers.
 unsafe fn run<S: Sample>(
     session: *const SessionHandle,
-    (windows, parameter): (*const S, &'static str),
-    n_values: usize,
-    n_windows: usize,
-    out: *mut f32,
-    n_out: usize,
+    (values, n_values, parameter): (*const S, usize, &'static str),
+    what: What,
+    (out, n_out): (*mut f32, usize),
     flags: *mut u32,
 ) -> i32 {
     guard::status(|| {
         // SAFETY: the caller's promise is passed on.
         let handle = unsafe { pointer::borrow(session, "session") }?;
         // SAFETY: the caller's promise is passed on; outputs are written after the last use of the slice.
-        let windows = unsafe { pointer::slice(windows, n_values, parameter) }?;
+        let values = unsafe { pointer::slice(values, n_values, parameter) }?;
         // SAFETY: the caller's promise is passed on.
         let out = unsafe { OutSlice::new(out, n_out, "out") }?;
         // SAFETY: the caller's promise is passed on.
         let flags_out = unsafe { Out::new(flags, "flags") }?;
-        let mut turn = handle.turn()?;
-        let flags = turn.with(|work| work.run(windows, n_windows, n_out))??;
+        let mut turn = handle.0.turn()?;
+        let flags = turn.with(|work| work.run(values, what, n_out))??;
         turn.with(|work| out.write(&work.answers[..n_out]))?;
         flags_out.write(flags.bits());
         Ok(())
@@ -182,8 +180,9 @@ pub unsafe extern "C" fn tickfuse_session_run(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
+    let what = What::Batch { n_windows: 1 };
     // SAFETY: the caller's promise is passed on.
-    unsafe { run(session, (window, "window"), n_values, 1, out, n_out, flags) }
+    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_f64` of the header.
@@ -199,8 +198,9 @@ pub unsafe extern "C" fn tickfuse_session_run_f64(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
+    let what = What::Batch { n_windows: 1 };
     // SAFETY: the caller's promise is passed on.
-    unsafe { run(session, (window, "window"), n_values, 1, out, n_out, flags) }
+    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_batch` of the header.
@@ -217,18 +217,9 @@ pub unsafe extern "C" fn tickfuse_session_run_batch(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
+    let what = What::Batch { n_windows };
     // SAFETY: the caller's promise is passed on.
-    unsafe {
-        run(
-            session,
-            (windows, "windows"),
-            n_values,
-            n_windows,
-            out,
-            n_out,
-            flags,
-        )
-    }
+    unsafe { run(session, (windows, n_values, "windows"), what, (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_batch_f64` of the header.
@@ -245,18 +236,71 @@ pub unsafe extern "C" fn tickfuse_session_run_batch_f64(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
+    let what = What::Batch { n_windows };
     // SAFETY: the caller's promise is passed on.
-    unsafe {
-        run(
-            session,
-            (windows, "windows"),
-            n_values,
-            n_windows,
-            out,
-            n_out,
-            flags,
-        )
-    }
+    unsafe { run(session, (windows, n_values, "windows"), what, (out, n_out), flags) }
+}
+
+/// `tickfuse_session_run_lengths` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_session_run_lengths(
+    session: *mut SessionHandle,
+    window: *const f32,
+    n_values: usize,
+    n_encoder: usize,
+    n_decoder: usize,
+    out: *mut f32,
+    n_out: usize,
+    flags: *mut u32,
+) -> i32 {
+    let what = What::Lengths { n_encoder, n_decoder };
+    // SAFETY: the caller's promise is passed on.
+    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
+}
+
+/// `tickfuse_session_run_lengths_f64` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_session_run_lengths_f64(
+    session: *mut SessionHandle,
+    window: *const f64,
+    n_values: usize,
+    n_encoder: usize,
+    n_decoder: usize,
+    out: *mut f32,
+    n_out: usize,
+    flags: *mut u32,
+) -> i32 {
+    let what = What::Lengths { n_encoder, n_decoder };
+    // SAFETY: the caller's promise is passed on.
+    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
+}
+
+/// `tickfuse_session_set_contexts` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_session_set_contexts(
+    session: *mut SessionHandle,
+    contexts: *const ContextsHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let new = unsafe { contexts::read(contexts) }?;
+        let set = |session: &mut Session| {
+            let model = Arc::clone(session.model());
+            session.set_contexts(contexts::or_own(new, &model)?)
+        };
+        // SAFETY: the caller's promise is passed on.
+        let handle = unsafe { pointer::borrow(session, "session") }?;
+        Ok(handle.with(set)??)
+    })
 }
 
 /// `tickfuse_session_free` of the header.
@@ -265,14 +309,8 @@ pub unsafe extern "C" fn tickfuse_session_run_batch_f64(
 /// The header's rules for pointers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tickfuse_session_free(session: *mut SessionHandle) {
-    if session.is_null() || !session.is_aligned() {
-        return;
-    }
-    guard::value((), || {
-        // SAFETY: made by `tickfuse_session_new`, and not freed before by the caller's promise.
-        drop(unsafe { Box::from_raw(session) });
-        Ok(())
-    });
+    // SAFETY: made by `tickfuse_session_new`, and not freed before by the caller's promise.
+    unsafe { guard::free(session) };
 }
 
 #[cfg(test)]
@@ -285,9 +323,10 @@ mod tests {
     fn run_one(handle: &SessionHandle) -> i32 {
         let (window, mut out, mut flags) = ([0.5_f32; 21], [42.5_f32; 3], 77);
         let session = core::ptr::from_ref(handle);
-        let window = (window.as_ptr(), "window");
+        let window = (window.as_ptr(), 21, "window");
+        let (what, to) = (What::Batch { n_windows: 1 }, (out.as_mut_ptr(), 3));
         // SAFETY: a live handle and arrays of the stated lengths.
-        let status = unsafe { run(session, window, 21, 1, out.as_mut_ptr(), 3, &raw mut flags) };
+        let status = unsafe { run(session, window, what, to, &raw mut flags) };
         assert_eq!(status == 0, flags == 0 && out.iter().all(|v| *v != 42.5));
         assert_eq!(status != 0, flags == 77 && out == [42.5; 3]);
         status
@@ -302,7 +341,7 @@ mod tests {
     #[test]
     fn a_session_in_use_refuses_a_second_call_and_goes_on_after_the_first() {
         let [handle, _] = handles();
-        let turn = handle.turn().unwrap();
+        let turn = handle.0.turn().unwrap();
         assert_eq!(run_one(&handle), 106);
         drop(turn);
         assert_eq!(run_one(&handle), 0);
@@ -312,7 +351,7 @@ mod tests {
     fn a_panic_within_a_session_poisons_that_session_only() {
         let [struck, other] = handles();
         let panicking = guard::status(|| {
-            let mut turn = struck.turn()?;
+            let mut turn = struck.0.turn()?;
             turn.with(|work| assert!(work.answers.is_empty(), "made for this test"))
         });
         assert_eq!(panicking, 900);
@@ -324,7 +363,7 @@ mod tests {
     #[test]
     fn the_largest_batch_is_the_headers_for_every_model_of_ordinary_size() {
         let [handle, _] = handles();
-        let work = handle.work.into_inner();
+        let work = handle.0.into_inner();
         assert_eq!(max_batch_of(work.session.model()), MAX_BATCH);
     }
 }

@@ -43,7 +43,8 @@ statuses! {
     Buffer = 103, "TICKFUSE_ERR_BUFFER", c"the buffer is too small";
     Options = 104, "TICKFUSE_ERR_OPTIONS", c"the options are not understood";
     Path = 105, "TICKFUSE_ERR_PATH", c"the path cannot be expressed on this system";
-    Busy = 106, "TICKFUSE_ERR_BUSY", c"the session is running another call";
+    Busy = 106, "TICKFUSE_ERR_BUSY", c"the handle is running another call";
+    Structure = 107, "TICKFUSE_ERR_STRUCTURE", c"a structure is not understood";
     OpenIo = 200, "TICKFUSE_ERR_OPEN_IO", c"the model file could not be read";
     OpenSize = 201, "TICKFUSE_ERR_OPEN_SIZE", c"the model file is too short or too long";
     OpenHeader = 202, "TICKFUSE_ERR_OPEN_HEADER", c"the model file has a malformed header";
@@ -64,6 +65,13 @@ statuses! {
     RunBatch = 303, "TICKFUSE_ERR_RUN_BATCH", c"the number of windows is wrong";
     RunCategory = 304, "TICKFUSE_ERR_RUN_CATEGORY", c"an input is no code of its categories";
     RunRows = 305, "TICKFUSE_ERR_RUN_ROWS", c"the number of past or future rows is out of range";
+    RunContextCount = 306, "TICKFUSE_ERR_RUN_CONTEXT_COUNT", c"the number of contexts is out of range";
+    RunNoContexts = 307, "TICKFUSE_ERR_RUN_NO_CONTEXTS", c"the model attends to no contexts";
+    RunForeignContexts = 308, "TICKFUSE_ERR_RUN_FOREIGN_CONTEXTS", c"the contexts are those of another model";
+    RunAhead = 309, "TICKFUSE_ERR_RUN_AHEAD", c"the model reads rows of the future, which a stream has not";
+    RunNoBars = 310, "TICKFUSE_ERR_RUN_NO_BARS", c"the model does not make its rows from bars";
+    RunBar = 311, "TICKFUSE_ERR_RUN_BAR", c"a bar's field is out of range";
+    RunBarTime = 312, "TICKFUSE_ERR_RUN_BAR_TIME", c"a bar is not later than the one before it";
     RunOther = 399, "TICKFUSE_ERR_RUN_OTHER", c"the window was refused";
     Panic = 900, "TICKFUSE_ERR_PANIC", c"the library has a defect";
     Poisoned = 901, "TICKFUSE_ERR_POISONED", c"an earlier call met a defect of the library on this handle";

@@ -1,4 +1,4 @@
-//! Runs from C never allocate, whether they answer or refuse; neither does asking for the reason.
+//! Runs and streams from C never allocate, whether they answer or refuse; neither does asking for the reason.
 
 #[path = "../../core/tests/common/mod.rs"]
 mod models;
@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::{null, null_mut};
 use tickfuse::*;
+use tickfuse_core::features::FeatureOp;
 
 struct Counting;
 
@@ -98,4 +99,86 @@ fn answers_refusals_and_their_texts_never_allocate_on_a_thread_that_never_failed
         // SAFETY: made above, freed here only.
         unsafe { tickfuse_session_free(session) };
     }
+}
+
+/// A stream of a model.
+fn stream(bytes: &[u8]) -> *mut StreamHandle {
+    let (mut model, mut stream) = (null_mut(), null_mut());
+    // SAFETY: a slice and a writable place.
+    let opened = unsafe { tickfuse_model_open_memory(bytes.as_ptr(), bytes.len(), null(), &mut model) };
+    // SAFETY: the model was opened, or is NULL and refused.
+    let made = unsafe { tickfuse_stream_new(model, &mut stream) };
+    // SAFETY: opened above; the stream keeps what it needs.
+    unsafe { tickfuse_model_free(model) };
+    assert_eq!((opened, made), (0, 0));
+    stream
+}
+
+fn push(stream: *mut StreamHandle, row: &[f32], out: &mut [f32]) -> i32 {
+    let mut step = CallerStep::INIT;
+    let (from, to) = (row.as_ptr(), out.as_mut_ptr());
+    // SAFETY: the stream is open, the slices are what their lengths say.
+    unsafe { tickfuse_stream_push(stream, from, row.len(), to, out.len(), &mut step) }
+}
+
+fn push_bar(stream: *mut StreamHandle, ts_ns: i64, high: f64, out: &mut [f32]) -> i32 {
+    let mut step = CallerStep::INIT;
+    let bar = CallerBar {
+        size: size_of::<CallerBar>(),
+        ts_ns,
+        open: 1.0,
+        high,
+        low: 0.5,
+        close: 1.0,
+        volume: 1.0,
+    };
+    // SAFETY: the stream is open, the slice is what its length says.
+    unsafe { tickfuse_stream_push_bar(stream, &bar, out.as_mut_ptr(), out.len(), &mut step) }
+}
+
+#[test]
+fn rows_on_their_way_through_a_stream_never_allocate_on_a_thread_that_never_failed() {
+    for (_, bytes) in models::small_models() {
+        let stream = stream(&bytes);
+        let mut out = [0.0; 3];
+        let (mut text, mut found) = ([0; 200], [0; 4]);
+        let allocations = count(|| {
+            for _ in 0..20 {
+                // SAFETY: the stream is open.
+                found[0] = unsafe { tickfuse_stream_prepare(stream) };
+                found[1] = push(stream, &[0.25; 3], &mut out);
+                found[2] = push(stream, &[f32::NAN; 3], &mut out);
+                assert!(ask(&mut text) > 1);
+                found[3] = push_bar(stream, 0, 2.0, &mut out);
+                assert!(ask(&mut text) > 1);
+            }
+        });
+        assert_eq!((found, allocations), ([0, 0, 302, 310], 0));
+        // SAFETY: made above, freed here only.
+        unsafe { tickfuse_stream_free(stream) };
+    }
+}
+
+#[test]
+fn bars_on_their_way_through_a_stream_never_allocate_on_a_thread_that_never_failed() {
+    let (mut schema, _) = models::small_models().swap_remove(0);
+    schema.inputs.truncate(2);
+    for (input, lag) in schema.inputs.iter_mut().zip([1, 3]) {
+        input.feature = Some(FeatureOp::LogRet { lag });
+    }
+    let stream = stream(&models::file(&schema, &models::tensors(&schema, 5)));
+    let mut out = [0.0; 3];
+    let (mut text, mut found) = ([0; 200], [0; 3]);
+    let allocations = count(|| {
+        for i in 0..40 {
+            found[0] = push_bar(stream, i, 2.0, &mut out);
+            found[1] = push_bar(stream, i, 2.0, &mut out);
+            assert!(ask(&mut text) > 1);
+            found[2] = push_bar(stream, i + 1, 0.1, &mut out);
+            assert!(ask(&mut text) > 1);
+        }
+    });
+    assert_eq!((found, allocations), ([0, 312, 311], 0));
+    // SAFETY: made above, freed here only.
+    unsafe { tickfuse_stream_free(stream) };
 }

@@ -1,6 +1,7 @@
 //! Programs in C11 and C++17, compiled without a warning, get the bits that Rust gets.
 
-use crate::library::{Libraries, has, libraries, successful};
+use crate::compiler::{self, answer, digits};
+use crate::library::{has, successful};
 use crate::models;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,15 +10,6 @@ use tickfuse_core::bundle::Schema;
 use tickfuse_core::{Model, OpenOptions, Session};
 
 const N_WINDOWS: usize = 9;
-const WARNINGS: [&str; 7] = [
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wshadow",
-    "-Wundef",
-    "-pedantic",
-    "-Werror",
-];
 
 /// A model file, windows beside it, and what Rust answers.
 struct Case {
@@ -104,14 +96,6 @@ impl Case {
     }
 }
 
-fn digits(out: &[f32]) -> String {
-    out.iter().map(|v| format!(" {:08x}", v.to_bits())).collect()
-}
-
-fn answer(name: &str, flags: u32, out: &[f32]) -> String {
-    format!("{name} {flags}{}", digits(out))
-}
-
 fn cases(folder: &Path) -> Vec<Case> {
     let model = |(i, (schema, bytes)): (usize, (Schema, Vec<u8>))| {
         Case::new(folder, &format!("model{i}.safetensors"), schema, &bytes)
@@ -123,26 +107,6 @@ fn cases(folder: &Path) -> Vec<Case> {
         .collect()
 }
 
-/// Compiles a source of `tests/c` and links it with `library`.
-fn compile(compiler: &str, standard: &str, source: &str, library: &Path, program: &Path) {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(compiler);
-    command
-        .args([standard, "-O1"])
-        .args(WARNINGS)
-        .arg("-I")
-        .arg(package.join("include"))
-        .arg(package.join("tests/c").join(source))
-        .arg(library)
-        .arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()))
-        .arg("-o")
-        .arg(program);
-    if cfg!(target_os = "linux") {
-        command.args(["-pthread", "-ldl", "-lm"]);
-    }
-    successful(&mut command);
-}
-
 /// Compiles `source` against either library and hands each program to `check`.
 fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&Path, &Case)) {
     if !has(compiler) {
@@ -150,10 +114,7 @@ fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&P
     }
     let folder = tempfile::tempdir().unwrap();
     let cases = cases(folder.path());
-    let Libraries { fixed, shared } = libraries();
-    for (name, library) in [("static", fixed), ("shared", shared)] {
-        let program = folder.path().join(name);
-        compile(compiler, standard, source, library, &program);
+    for program in compiler::programs(compiler, standard, source, folder.path()) {
         for case in &cases {
             check(&program, case);
         }

@@ -3,7 +3,13 @@
 #[path = "../../../core/tests/common/mod.rs"]
 mod models;
 
+mod compiler;
 mod consumers;
+mod contexts;
+mod cpp;
 mod header;
 mod library;
 mod misuse;
+mod stream_misuse;
+mod streams;
+mod valgrind;

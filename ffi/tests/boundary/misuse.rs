@@ -10,10 +10,10 @@ const UNTOUCHED: f32 = 42.5;
 const N_VALUES: usize = 7 * 3;
 
 /// A model that C would hold.
-struct OpenModel(*mut ModelHandle);
+pub(crate) struct OpenModel(pub(crate) *mut ModelHandle);
 
 impl OpenModel {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (_, bytes) = models::small_models().swap_remove(0);
         let mut model = null_mut();
         assert_eq!(open_memory(&bytes, null(), &mut model), 0, "{}", last_error());
@@ -54,7 +54,7 @@ fn open_memory(bytes: &[u8], options: *const CallerOptions, out: &mut *mut Model
     unsafe { tickfuse_model_open_memory(bytes.as_ptr(), bytes.len(), options, out) }
 }
 
-fn last_error() -> String {
+pub(crate) fn last_error() -> String {
     let mut text = vec![0; 2048];
     // SAFETY: the buffer has the stated length.
     let needed = unsafe { tickfuse_last_error(text.as_mut_ptr().cast(), text.len()) };
@@ -64,7 +64,7 @@ fn last_error() -> String {
 }
 
 /// A pointer one byte beside the alignment of `T`.
-fn odd<T>(pointer: *const T) -> *mut T {
+pub(crate) fn odd<T>(pointer: *const T) -> *mut T {
     pointer.cast::<u8>().wrapping_add(1).cast::<T>().cast_mut()
 }
 

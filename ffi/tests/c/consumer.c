@@ -1,5 +1,5 @@
 /*
- * A C11 program that uses every function of tickfuse.h, as a careful caller would, and prints what it was told.
+ * A C11 program that opens models and runs whole windows, as a careful caller would, and prints what it was told.
  *
  *     consumer MODEL WINDOWS N_WINDOWS
  *
@@ -7,19 +7,7 @@
  */
 #include "tickfuse.h"
 #include "tickfuse.h" /* twice: it is guarded */
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define EXPECT(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
-
-static void fail(int line, const char *expected) {
-    char text[1024];
-    (void)tickfuse_last_error(text, sizeof text);
-    fprintf(stderr, "%s:%d: expected %s; last error: %s\n", __FILE__, line, expected, text);
-    exit(1);
-}
+#include "common.h"
 
 struct windows {
     float *narrow;
@@ -29,26 +17,6 @@ struct windows {
     size_t n_outputs;
 };
 
-static void *room(size_t n, size_t size) {
-    void *memory = calloc(n, size);
-    EXPECT(memory != NULL);
-    return memory;
-}
-
-static void *read_file(const char *path, size_t *size) {
-    FILE *file = fopen(path, "rb");
-    EXPECT(file != NULL);
-    EXPECT(fseek(file, 0, SEEK_END) == 0);
-    long end = ftell(file);
-    EXPECT(end > 0);
-    rewind(file);
-    *size = (size_t)end;
-    void *bytes = room(*size, 1);
-    EXPECT(fread(bytes, 1, *size, file) == *size);
-    fclose(file);
-    return bytes;
-}
-
 static struct windows read_windows(const char *path, size_t n, const tickfuse_model *model) {
     struct windows w;
     size_t size = 0;
@@ -57,21 +25,8 @@ static struct windows read_windows(const char *path, size_t n, const tickfuse_mo
     w.n_values = tickfuse_model_n_rows(model) * tickfuse_model_n_features(model);
     w.narrow = read_file(path, &size);
     EXPECT(size == n * w.n_values * sizeof(float));
-    w.wide = room(n * w.n_values, sizeof(double));
-    for (size_t i = 0; i < n * w.n_values; i++) {
-        w.wide[i] = (double)w.narrow[i];
-    }
+    w.wide = widened(w.narrow, n * w.n_values);
     return w;
-}
-
-static void print_answer(const char *name, const float *out, size_t n, uint32_t flags) {
-    printf("%s %u", name, (unsigned)flags);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &out[i], sizeof bits);
-        printf(" %08x", (unsigned)bits);
-    }
-    printf("\n");
 }
 
 static void describe(const tickfuse_model *model) {
