@@ -520,6 +520,18 @@ tickfuse_status tickfuse_stream_set_max_missing_bars(tickfuse_stream *stream,
                                                      uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
 
 /*
+ * Says which series the bars are of: the label of one of the model's categories, such as "BTCUSDT" of "symbol", from
+ * the next bar on. Until told, and for a label that the model does not know, the series is an unknown one.
+ * TICKFUSE_ERR_RUN_CATEGORY for a category that the model does not have, or a label without an unknown one to stand
+ * for it.
+ *
+ * name, label: UTF-8.
+ * is_known: 1 if the model knows the label, otherwise 0.
+ */
+tickfuse_status tickfuse_stream_set_category(tickfuse_stream *stream, const char *name, const char *label,
+                                             uint32_t *is_known) TICKFUSE_NOEXCEPT;
+
+/*
  * Attends to these contexts from the stream's next answer on, as tickfuse_session_set_contexts() has it; NULL: to those
  * of the model file.
  */

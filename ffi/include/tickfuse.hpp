@@ -489,6 +489,14 @@ class Stream {
         return {tickfuse_stream_set_max_missing_bars(get(), max_missing_bars)};
     }
 
+    // is_known says whether the model knows the label; otherwise it stands for an unknown series.
+    Status set_category(const char *name, const char *label, bool &is_known) noexcept {
+        std::uint32_t found = 0;
+        const tickfuse_status status = tickfuse_stream_set_category(get(), name, label, &found);
+        is_known = found != 0;
+        return {status};
+    }
+
     Status set_contexts(const Contexts &contexts) noexcept {
         return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
                                          : Status{tickfuse_stream_set_contexts(get(), contexts.get())};

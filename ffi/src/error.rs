@@ -199,7 +199,9 @@ fn run_status(e: RunError) -> Status {
         RunError::OutputLength { .. } => Status::RunOutputLength,
         RunError::NonFinite { .. } | RunError::ContextNonFinite { .. } => Status::RunNonFinite,
         RunError::Batch { .. } => Status::RunBatch,
-        RunError::Category { .. } | RunError::ContextEntity { .. } => Status::RunCategory,
+        RunError::Category { .. } | RunError::ContextEntity { .. } | RunError::NoCategory => {
+            Status::RunCategory
+        }
         RunError::EncoderLength { .. } | RunError::DecoderLength { .. } => Status::RunRows,
         RunError::ContextCount { .. } => Status::RunContextCount,
         RunError::NoContexts => Status::RunNoContexts,

@@ -47,7 +47,7 @@ pub use stream::{
     StreamHandle, tickfuse_stream_free, tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar,
     tickfuse_stream_peek_f64, tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push,
     tickfuse_stream_push_bar, tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset,
-    tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
+    tickfuse_stream_set_category, tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
 };
 
 /// `TICKFUSE_ABI_VERSION`.

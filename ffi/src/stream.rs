@@ -10,6 +10,7 @@ use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized};
 use crate::step::{CallerBar, CallerStep};
+use std::ffi::c_char;
 use std::sync::Arc;
 use tickfuse_core::error::StreamError;
 use tickfuse_core::features::Bar;
@@ -310,6 +311,31 @@ pub unsafe extern "C" fn tickfuse_stream_set_max_missing_bars(
 ) -> i32 {
     // SAFETY: the caller's promise is passed on.
     guard::status(|| unsafe { tend(stream, |stream| stream.set_max_missing_bars(max_missing_bars)) })
+}
+
+/// `tickfuse_stream_set_category` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_set_category(
+    stream: *mut StreamHandle,
+    name: *const c_char,
+    label: *const c_char,
+    is_known: *mut u32,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let name = unsafe { pointer::text(name, "name") }?.to_string_lossy();
+        // SAFETY: the caller's promise is passed on.
+        let label = unsafe { pointer::text(label, "label") }?.to_string_lossy();
+        // SAFETY: the caller's promise is passed on.
+        let out = unsafe { Out::new(is_known, "is_known") }?;
+        // SAFETY: the caller's promise is passed on.
+        let is_known = unsafe { tend(stream, |stream| stream.set_category(&name, &label)) }??;
+        out.write(is_known.into());
+        Ok(())
+    })
 }
 
 /// `tickfuse_stream_set_contexts` of the header.

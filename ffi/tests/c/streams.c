@@ -103,6 +103,9 @@ static tickfuse_bar bar_at(const char *bytes) {
 static void take_bars(const tickfuse_model *model, const char *bytes, size_t n) {
     struct series s = new_series(model);
     EXPECT(tickfuse_stream_set_max_missing_bars(s.stream, 1) == TICKFUSE_OK);
+    uint32_t is_known = 7;
+    EXPECT(tickfuse_stream_set_category(s.stream, "symbol", "AAA", &is_known) == TICKFUSE_ERR_RUN_CATEGORY);
+    EXPECT(tickfuse_stream_set_category(s.stream, NULL, "AAA", &is_known) == TICKFUSE_ERR_NULL && is_known == 7);
     for (size_t i = 0; i < n; i++) {
         tickfuse_step step = TICKFUSE_STEP_INIT;
         tickfuse_bar bar = bar_at(bytes + i * 48);
