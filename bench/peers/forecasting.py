@@ -76,6 +76,7 @@ def _one_thread(cpu: int) -> None:
 
 def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Training, both ways of the import, and the answers of both sides."""
+    run(args.tickfuse, "--version")
     frame = library.frame_of_bars(args.bars)
     split = Split.of(frame, args.tail)
     training = library.dataset(split.training(frame))
