@@ -1,6 +1,7 @@
 """Tickfuse through its own program: `import torch`, `predict`, `latency`, as anyone would call them."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -52,11 +53,16 @@ class Tickfuse:
         raise ProgramError(f"latency: expected JSON with mode `{mode}` and latency_ns.p50, found {text[:300]!r}")
 
     def _run(self, *words: object) -> str:
-        command = [str(self.program), *map(str, words)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise ProgramError(f"{self.program}: {error}; build it with `cargo build --release`") from error
-        if done.returncode != 0:
-            raise ProgramError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")
-        return done.stdout
+        return run(self.program, *words)
+
+
+def run(program: Path, *words: object, environment: dict[str, str] | None = None) -> str:
+    """What a program prints, or a `ProgramError` with what it complains of; `environment` has further variables."""
+    command = [str(program), *map(str, words)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | (environment or {}))
+    except OSError as error:
+        raise ProgramError(f"{program}: {error}; build it with `cargo build --release`") from error
+    if done.returncode != 0:
+        raise ProgramError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr.strip()}")
+    return done.stdout
