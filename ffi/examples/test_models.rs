@@ -1,0 +1,90 @@
+//! Writes small models, windows for them and what Rust answers into a folder, for the tests of the Python package.
+//!
+//!     cargo run -p tickfuse-ffi --example test_models -- <folder>
+
+#[path = "../../core/tests/common/mod.rs"]
+mod models;
+
+use models::families;
+use serde_json::json;
+use std::path::Path;
+use tickfuse_core::bundle::{Missing, Net, Schema, Target};
+use tickfuse_core::{Model, OpenOptions, Session};
+
+const N_WINDOWS: usize = 12;
+
+fn main() {
+    let folder = std::env::args().nth(1).expect("a folder");
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).expect("the folder is made");
+    for (name, schema, bytes) in all() {
+        write(folder, name, &schema, &bytes);
+    }
+}
+
+/// An LSTM in both precisions, one that knows its times, and a TFT with known and categorical columns.
+fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
+    let [(f32_schema, f32_bytes), (bf16_schema, bf16_bytes)] =
+        models::small_models().try_into().expect("two models");
+    let mut dated = f32_schema.clone();
+    dated.bar_interval_ns = Some(60_000_000_000);
+    dated.target = Some(Target {
+        horizon: 5,
+        label: "close[t+5] > close[t]".into(),
+    });
+    dated.provenance.insert("seed".into(), json!(7));
+    let dated_bytes = models::file(&dated, &models::tensors(&dated, 3));
+    let mut tft = families::tft_schema(families::SMALL_TFT);
+    tft.inputs[0].categories.as_mut().expect("a categorical").unknown = Some(1);
+    let tft_bytes = families::file(&tft, &families::tensors(&tft));
+    vec![
+        ("lstm_f32", f32_schema, f32_bytes),
+        ("lstm_bf16", bf16_schema, bf16_bytes),
+        ("lstm_dated", dated, dated_bytes),
+        ("tft", tft, tft_bytes),
+    ]
+}
+
+/// `<name>.safetensors`, `<name>.windows.f32` and `<name>.json`.
+fn write(folder: &Path, name: &str, schema: &Schema, bytes: &[u8]) {
+    let model = Model::from_bytes(bytes, OpenOptions::default()).expect("the model opens");
+    let mut session = Session::new(&model, 1);
+    let mut answers = Vec::new();
+    let windows = windows(schema);
+    for window in &windows {
+        let mut out = vec![0.0_f32; schema.n_outputs()];
+        let flags = session.run(window, &mut out).expect("the window is answered");
+        let bits: Vec<u32> = out.iter().map(|v| v.to_bits()).collect();
+        answers.push(json!({"flags": flags.bits(), "bits": bits}));
+    }
+    let said = json!({
+        "hash": model.hash(),
+        "level": model.level().name(),
+        "lookback": schema.lookback(),
+        "n_rows": schema.n_rows(),
+        "output_names": schema.output_names(),
+        "answers": answers,
+    });
+    let values: Vec<u8> = windows.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+    let file = |extension: &str| folder.join(format!("{name}.{extension}"));
+    std::fs::write(file("safetensors"), bytes).expect("the model is written");
+    std::fs::write(file("windows.f32"), values).expect("the windows are written");
+    std::fs::write(file("json"), said.to_string()).expect("the answers are written");
+}
+
+/// The windows; every other one of an LSTM has an input to impute.
+fn windows(schema: &Schema) -> Vec<Vec<f32>> {
+    if !matches!(schema.net, Net::Lstm(_)) {
+        return families::windows(schema, N_WINDOWS);
+    }
+    let column = schema.inputs.iter().position(|i| i.missing == Missing::Center);
+    let column = column.expect("an input that is imputed");
+    let window = |i: usize| {
+        let mut window = models::window(schema, 500 + i as u64);
+        if i % 2 == 1 {
+            window[column] = f32::NAN;
+        }
+        window
+    };
+    (0..N_WINDOWS).map(window).collect()
+}

@@ -1,0 +1,62 @@
+"""Tickfuse: answers of sequence models for trading, inside your process.
+
+    import tickfuse
+
+    with tickfuse.Model("model.safetensors") as model:
+        session = model.session()
+    answer = session.predict(window)            # numpy [n_rows, n_features], or a frame with the model's columns
+    answers = session.predict_series(frame)     # every window of a longer frame
+    run = session.bind(window_array)            # prepared: run() answers what the array holds now
+
+`Model` is immutable and shared between threads; a `Session` belongs to one thread at a time. The library is called through
+ctypes, which lets other threads run meanwhile. Both can be used after `os.fork`, as long as no call was under way in another
+thread.
+"""
+
+from tickfuse.answer import Answer, Answers, Flags
+from tickfuse.errors import (
+    ArrayError,
+    BundleError,
+    BundleReadError,
+    BusyError,
+    CategoryError,
+    ClosedError,
+    DefectError,
+    LibraryError,
+    NonFiniteError,
+    OptionError,
+    RunError,
+    SchemaError,
+    ShapeError,
+    TickfuseError,
+)
+from tickfuse.model import Model
+from tickfuse.schema import Input, Output, Scaler, Schema
+from tickfuse.session import Bound, Session
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "ArrayError",
+    "Bound",
+    "BundleError",
+    "BundleReadError",
+    "BusyError",
+    "CategoryError",
+    "ClosedError",
+    "DefectError",
+    "Flags",
+    "Input",
+    "LibraryError",
+    "Model",
+    "NonFiniteError",
+    "OptionError",
+    "Output",
+    "RunError",
+    "Scaler",
+    "Schema",
+    "SchemaError",
+    "Session",
+    "ShapeError",
+    "TickfuseError",
+]

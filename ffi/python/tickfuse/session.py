@@ -1,0 +1,229 @@
+"""Whole windows: one, a batch, or every window of a series."""
+
+import ctypes
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickfuse import arrays, frames
+from tickfuse._library import Handle, check, failure, library, prepared
+from tickfuse.answer import Answer, Answers
+from tickfuse.errors import ClosedError, OptionError, ShapeError
+from tickfuse.schema import Input
+
+if TYPE_CHECKING:
+    from tickfuse.model import Model
+
+# How the library's text names a value.
+PLACE = re.compile(r"window (\d+), row (\d+), column (\d+)")
+
+
+class Session:
+    """The working memory for whole windows of one model: one per thread.
+
+    Windows are raw (unscaled) inputs `[n_rows, n_features]`, the oldest row first: numpy arrays of float32 or float64,
+    which are used where they lie, or frames with the model's columns. A second call while one is under way in
+    another thread is refused with `BusyError`.
+    """
+
+    def __init__(self, model: "Model", max_batch: int = 1024) -> None:
+        lib, pointer = library(), ctypes.c_void_p()
+        if not isinstance(max_batch, int) or max_batch < 1:
+            raise OptionError(f"max_batch: expected a number from 1, found {max_batch!r}")
+        check(lib.session_new(model.handle(), max_batch, ctypes.byref(pointer)))
+        self._handle: Handle | None = Handle(pointer, lib.session_free)
+        self._model = model
+        self._max_batch = max_batch
+        self._window_shape = (model.n_rows, model.n_features)
+        self._run_one = {arrays.F32: lib.session_run, arrays.F64: lib.session_run_f64}
+        self._run_batch = {arrays.F32: lib.session_run_batch, arrays.F64: lib.session_run_batch_f64}
+
+    @property
+    def model(self) -> "Model":
+        """The model it was made for."""
+        return self._model
+
+    @property
+    def max_batch(self) -> int:
+        """Windows answered in one call of the library."""
+        return self._max_batch
+
+    def predict(self, window: Any, out: NDArray[np.float32] | None = None) -> Answer:
+        """Answers one window; `out`, float32 `[n_outputs]`, becomes the answer's values."""
+        window = self._window(window)
+        out = self._out(out, (self._model.n_outputs,))
+        return Answer(self._model.schema, out, self._run(window, out))
+
+    def predict_batch(self, windows: NDArray[Any], out: NDArray[np.float32] | None = None) -> Answers:
+        """Answers windows `[n, n_rows, n_features]`, each with the bits it has alone.
+
+        Windows that are contiguous one by one but not together, such as overlapping views of a series, are used where
+        they lie too, in a call each.
+        """
+        windows = arrays.readable_windows("windows", windows, ("n", *self._window_shape))
+        out = self._out(out, (len(windows), self._model.n_outputs))
+        return Answers(self._model.schema, out, self._run_all(windows, out))
+
+    def predict_series(self, series: Any, out: NDArray[np.float32] | None = None, time: str | None = None) -> Answers:
+        """Answers every window of a series `[n, n_features]` or frame, whose rows lie an equal time apart, oldest first.
+
+        Answer i is for the window that begins with row i; there are `n - n_rows + 1`. The windows are views of the series.
+        `time` names a frame's column of times, which become the answers' `index`; a pandas frame indexed by time needs
+        no name. Rows of several symbols are several series.
+        """
+        rows = self._rows("series", series, ("n", self._window_shape[1]))
+        n_windows = len(rows) - self._window_shape[0] + 1
+        if n_windows < 1:
+            raise ShapeError(f"series: expected at least {self._window_shape[0]} rows, found {len(rows)}")
+        windows = np.lib.stride_tricks.as_strided(
+            rows, (n_windows, *self._window_shape), (rows.strides[0], *rows.strides), writeable=False
+        )
+        answers = self.predict_batch(windows, out)
+        if frames.is_frame(series):
+            answers.index = self._index(series, time, n_windows)
+        return answers
+
+    def bind(self, window: NDArray[Any], out: NDArray[np.float32] | None = None) -> "Bound":
+        """A prepared call on two arrays, checked now: each call answers what `window` then holds."""
+        window = arrays.readable("window", window, self._window_shape)
+        out = self._out(out, (self._model.n_outputs,))
+        return Bound(self, window, out)
+
+    def close(self) -> None:
+        """Lets go of the memory; a call under way in another thread still ends well. A second call does nothing."""
+        self._handle = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle is None
+
+    def handle(self) -> Handle:
+        """What the library knows the session by."""
+        handle = self._handle
+        if handle is None:
+            raise ClosedError(f"session of `{self._model.name}`: used after it was closed")
+        return handle
+
+    def __enter__(self) -> Self:
+        self.handle()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a session cannot be pickled: pickle its model and make one where it is needed")
+
+    def _window(self, window: Any) -> NDArray[Any]:
+        rows = self._rows("window", window, self._window_shape)
+        if len(rows) != self._window_shape[0]:
+            raise ShapeError(
+                f"window: expected {self._window_shape[0]} rows, found {len(rows)}; "
+                f"predict_series answers every window of a longer frame"
+            )
+        return rows
+
+    def _rows(self, name: str, data: Any, shape: arrays.Shape) -> NDArray[Any]:
+        if not frames.is_frame(data):
+            return arrays.readable(name, data, shape)
+        frames.times(name, data, None)
+        return frames.rows(name, data, self._model.schema)
+
+    def _out(self, out: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return np.empty(shape, np.float32) if out is None else arrays.writable("out", out, shape)
+
+    def _run(self, window: NDArray[Any], out: NDArray[np.float32]) -> int:
+        flags = ctypes.c_uint32()
+        run = self._run_one[window.dtype]
+        status = run(self.handle(), window.ctypes.data, window.size, out.ctypes.data, out.size, ctypes.byref(flags))
+        if status:
+            self.refuse(status)
+        return flags.value
+
+    def _run_all(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
+        self.handle()
+        if not windows.flags.c_contiguous:
+            return self._run_apart(windows, out)
+        together = 0
+        for i in range(0, len(windows), self._max_batch):
+            together |= self._run_piece(windows[i : i + self._max_batch], out[i : i + self._max_batch], i)
+        return together
+
+    def _run_piece(self, windows: NDArray[Any], out: NDArray[np.float32], first: int) -> int:
+        flags = ctypes.c_uint32()
+        run = self._run_batch[windows.dtype]
+        n_values, n_windows = windows.size, len(windows)
+        pointers = windows.ctypes.data, out.ctypes.data
+        status = run(self.handle(), pointers[0], n_values, n_windows, pointers[1], out.size, ctypes.byref(flags))
+        if status:
+            self.refuse(status, first)
+        return flags.value
+
+    def _run_apart(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
+        """Windows at any distance, a call each."""
+        together, flags = 0, ctypes.c_uint32()
+        run, flags_pointer = self._run_one[windows.dtype], ctypes.byref(flags)
+        window, step, n_values = windows.ctypes.data, windows.strides[0], windows[0].size
+        answer, answer_step, n_out = out.ctypes.data, out.strides[0], out.shape[1]
+        for i in range(len(windows)):
+            handle = self.handle()
+            status = run(handle, window + i * step, n_values, answer + i * answer_step, n_out, flags_pointer)
+            if status:
+                self.refuse(status, i)
+            together |= flags.value
+        return together
+
+    def refuse(self, status: int, first: int = 0) -> NoReturn:
+        """Raises the last failure; the place in its text counts windows from `first` on and gets the column's name."""
+        error = failure(status)
+        named = partial(_place, first, self._model.inputs)
+        raise type(error)(PLACE.sub(named, str(error)), status)
+
+    def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:
+        index = frames.times("series", frame, time)
+        first = self._model.lookback - 1
+        return None if index is None else index[first : first + n_windows]
+
+
+class Bound:
+    """A prepared call: `bound()` answers what `window` holds into `out` and returns the flags as a number.
+
+    The cheapest way in: nothing is allocated, converted or checked but the status.
+    """
+
+    __slots__ = ("_call", "_flags", "_handle", "_session", "out", "window")
+
+    def __init__(self, session: Session, window: NDArray[Any], out: NDArray[np.float32]) -> None:
+        self.window, self.out, self._session = window, out, session
+        self._flags = ctypes.c_uint32()
+        self._handle = session.handle()
+        name = "session_run" if window.dtype == arrays.F32 else "session_run_f64"
+        self._call: Callable[[], int] = partial(
+            prepared(name),
+            self._handle.pointer,
+            ctypes.c_void_p(window.ctypes.data),
+            ctypes.c_size_t(window.size),
+            ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_size_t(out.size),
+            ctypes.byref(self._flags),
+        )
+
+    def __call__(self) -> int:
+        """Answers, or raises what `predict` would."""
+        if self._session._handle is None:
+            self._session.handle()
+        status = self._call()
+        if status:
+            self._session.refuse(status)
+        return self._flags.value
+
+
+def _place(first: int, inputs: Sequence[Input], found: re.Match[str]) -> str:
+    window, row, column = (int(n) for n in found.groups())
+    return f"window {first + window}, row {row}, column {column} (`{inputs[column].name}`)"

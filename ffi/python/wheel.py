@@ -1,0 +1,52 @@
+"""Puts the shared library and the program into the wheel: `pip wheel --no-deps ffi/python`.
+
+Both are built by cargo in release mode. TICKFUSE_WHEEL_PROGRAM=0 leaves the program out. The wheel serves every Python 3
+of its platform, on Linux from the C library on whose symbols the two need.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+WORKSPACE = Path(__file__).resolve().parents[2]
+
+
+class Hook(BuildHookInterface[Any]):
+    """What hatchling runs before it packs."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Names the built files and the platform."""
+        library = _built("tickfuse-ffi", "--lib", {".so", ".dylib", ".dll"})
+        build_data["force_include"][str(library)] = f"tickfuse/{library.name}"
+        binaries = [library]
+        if os.environ.get("TICKFUSE_WHEEL_PROGRAM", "1") != "0":
+            program = _built("tickfuse-train", "--bin=tickfuse", {"", ".exe"})
+            build_data["shared_scripts"][str(program)] = program.name
+            binaries.append(program)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform(binaries)}"
+
+
+def _built(package: str, target: str, suffixes: set[str]) -> Path:
+    """The file with one of these suffixes that cargo makes of a target."""
+    command = ["cargo", "build", "--release", "--package", package, target, "--message-format", "json-render-diagnostics"]
+    done = subprocess.run(command, cwd=WORKSPACE, stdout=subprocess.PIPE, check=True, text=True)
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    made = [m for m in messages if m["reason"] == "compiler-artifact" and m["target"]["name"] == "tickfuse"]
+    return next(Path(f) for m in made for f in m["filenames"] if Path(f).suffix in suffixes)
+
+
+def platform(binaries: list[Path]) -> str:
+    """The platform's tag; on Linux with glibc, the oldest manylinux that has the symbols needed."""
+    name = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    versions = [m for b in binaries for m in re.findall(rb"GLIBC_2\.(\d+)\0", b.read_bytes())]
+    if not (sys.platform == "linux" and versions):
+        return name
+    return name.replace("linux_", f"manylinux_2_{max(17, *map(int, versions))}_", 1)
