@@ -4,18 +4,21 @@
 
     with tickfuse.Model("model.safetensors") as model:
         session = model.session()
+        stream = model.stream()
     answer = session.predict(window)            # numpy [n_rows, n_features], or a frame with the model's columns
     answers = session.predict_series(frame)     # every window of a longer frame
     run = session.bind(window_array)            # prepared: run() answers what the array holds now
+    step = stream.push_bar(bar)                 # one bar or row at a time: step.answer, then stream.prepare()
 
-`Model` is immutable and shared between threads; a `Session` belongs to one thread at a time. The library is called through
-ctypes, which lets other threads run meanwhile. Both can be used after `os.fork`, as long as no call was under way in another
-thread.
+`Model` is immutable and shared between threads; a `Session` or `Stream` belongs to one thread at a time. The library is
+called through ctypes, which lets other threads run meanwhile. All can be used after `os.fork`, as long as no call was under
+way in another thread.
 """
 
 from tickfuse.answer import Answer, Answers, Flags
 from tickfuse.errors import (
     ArrayError,
+    BarError,
     BundleError,
     BundleReadError,
     BusyError,
@@ -33,12 +36,16 @@ from tickfuse.errors import (
 from tickfuse.model import Model
 from tickfuse.schema import Input, Output, Scaler, Schema
 from tickfuse.session import Bound, Session
+from tickfuse.stream import Bar, BoundStream, Step, Stream
 
 __all__ = [
     "Answer",
     "Answers",
     "ArrayError",
+    "Bar",
+    "BarError",
     "Bound",
+    "BoundStream",
     "BundleError",
     "BundleReadError",
     "BusyError",
@@ -58,5 +65,7 @@ __all__ = [
     "SchemaError",
     "Session",
     "ShapeError",
+    "Step",
+    "Stream",
     "TickfuseError",
 ]

@@ -7,15 +7,18 @@ import ctypes
 import functools
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tickfuse.errors import LibraryError, TickfuseError, kind_of
 
-ABI_VERSION = 0x00010000
+ABI_VERSION = 0x00010001
 HASH_SIZE = 65
 OPEN_COPIED, OPEN_DECLINE_HASH, OPEN_DECLINE_GOLDEN = 1, 2, 4
+MAX_DIMS, NAME_SIZE = 4, 64
+STEP_ANSWER = 1
+BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 LEVELS = ("portable", "avx2", "avx512", "avx512bf16")
 
 ENVIRONMENT = "TICKFUSE_LIBRARY"
@@ -28,9 +31,37 @@ class OpenOptions(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("level", c_char_p), ("flags", c_uint32), ("reserved", c_uint32)]
 
 
+class Bar(ctypes.Structure):
+    """`tickfuse_bar`."""
+
+    _fields_ = [("size", c_size_t), ("ts_ns", c_int64), *((name, c_double) for name in BAR_COLUMNS)]
+
+
+class Step(ctypes.Structure):
+    """`tickfuse_step`."""
+
+    _fields_ = [("size", c_size_t), ("kind", c_uint32), ("flags", c_uint32), ("remaining", c_size_t), ("ts_ns", c_int64)]
+
+
+class Interpretation(ctypes.Structure):
+    """`tickfuse_interpretation`."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("n_dims", c_size_t),
+        ("shape", c_size_t * MAX_DIMS),
+        ("n_values", c_size_t),
+        ("name", c_char * NAME_SIZE),
+    ]
+
+
 _OPENED = [POINTER(OpenOptions), POINTER(c_void_p)]
 _RUN = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p]
 _RUN_BATCH = [c_void_p, c_void_p, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_RUN_LENGTHS = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_ENCODE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_void_p)]
+_PUSH = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
+_PUSH_BAR = [c_void_p, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
 
 # Name without `tickfuse_`: what it returns, what it takes. Arrays are addresses.
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -44,6 +75,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "model_n_rows": (c_size_t, [c_void_p]),
     "model_n_features": (c_size_t, [c_void_p]),
     "model_n_outputs": (c_size_t, [c_void_p]),
+    "model_context_shape": (c_int32, [c_void_p, POINTER(c_size_t), POINTER(c_size_t), POINTER(c_size_t)]),
     "model_level": (c_char_p, [c_void_p]),
     "model_hash": (c_int32, [c_void_p, c_void_p, c_size_t]),
     "model_schema_json": (c_int32, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
@@ -52,7 +84,28 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "session_run_f64": (c_int32, _RUN),
     "session_run_batch": (c_int32, _RUN_BATCH),
     "session_run_batch_f64": (c_int32, _RUN_BATCH),
+    "session_run_lengths": (c_int32, _RUN_LENGTHS),
+    "session_run_lengths_f64": (c_int32, _RUN_LENGTHS),
     "session_free": (None, [c_void_p]),
+    "session_n_interpretations": (c_size_t, [c_void_p]),
+    "session_interpretation": (c_int32, [c_void_p, c_size_t, POINTER(Interpretation), c_void_p, c_size_t]),
+    "contexts_encode": (c_int32, _ENCODE),
+    "contexts_encode_f64": (c_int32, _ENCODE),
+    "contexts_free": (None, [c_void_p]),
+    "session_set_contexts": (c_int32, [c_void_p, c_void_p]),
+    "stream_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "stream_push": (c_int32, _PUSH),
+    "stream_push_f64": (c_int32, _PUSH),
+    "stream_peek": (c_int32, _PUSH),
+    "stream_peek_f64": (c_int32, _PUSH),
+    "stream_push_bar": (c_int32, _PUSH_BAR),
+    "stream_peek_bar": (c_int32, _PUSH_BAR),
+    "stream_prepare": (c_int32, [c_void_p]),
+    "stream_prepare_some": (c_int32, [c_void_p, c_size_t, POINTER(c_uint32)]),
+    "stream_reset": (c_int32, [c_void_p]),
+    "stream_remaining": (c_size_t, [c_void_p]),
+    "stream_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "stream_free": (None, [c_void_p]),
 }
 
 

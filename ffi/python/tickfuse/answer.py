@@ -37,16 +37,16 @@ class Answer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One per value."""
-        return self.schema.output_names
+        """One per value; an answer for fewer steps than the schema's has the first ones."""
+        return self.schema.output_names[: len(self.values)]
 
     @property
     def units(self) -> tuple[str, ...]:
         """One per value."""
-        return self.schema.output_units
+        return self.schema.output_units[: len(self.values)]
 
     def __getitem__(self, name: str) -> float:
-        return float(self.values[_place(self.schema, name)])
+        return float(self.values[_place(self.names, name)])
 
     def __float__(self) -> float:
         """The value of a model that gives one."""
@@ -101,7 +101,7 @@ class Answers:
         return iter(self.values)
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        column: NDArray[np.float32] = self.values[:, _place(self.schema, name)]
+        column: NDArray[np.float32] = self.values[:, _place(self.names, name)]
         return column
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -138,11 +138,11 @@ class Answers:
         return f"Answers({len(self)} windows of {', '.join(self.names)}{_flags_text(self.flags)})"
 
 
-def _place(schema: Schema, name: str) -> int:
+def _place(names: tuple[str, ...], name: str) -> int:
     try:
-        return schema.output_names.index(name)
+        return names.index(name)
     except ValueError:
-        raise KeyError(f"expected one of {', '.join(schema.output_names)}, found {name}") from None
+        raise KeyError(f"expected one of {', '.join(names)}, found {name}") from None
 
 
 def _flags_text(flags: Flags) -> str:

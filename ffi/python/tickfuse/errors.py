@@ -67,6 +67,10 @@ class CategoryError(RunError):
     """An input is no code of its categories."""
 
 
+class BarError(RunError):
+    """A bar's field is out of range, or its time is not later than the one before."""
+
+
 class DefectError(TickfuseError, RuntimeError):
     """The library has a defect; the handle it struck is of no more use."""
 
@@ -79,6 +83,7 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     104: OptionError,
     105: OptionError,
     106: BusyError,
+    107: DefectError,
     200: BundleReadError,
     300: ShapeError,
     301: ShapeError,
@@ -86,6 +91,9 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     303: ShapeError,
     304: CategoryError,
     305: ShapeError,
+    306: ShapeError,
+    311: BarError,
+    312: BarError,
 }
 BY_HUNDRED: dict[int, type[TickfuseError]] = {
     1: OptionError,

@@ -37,6 +37,11 @@ def rows(name: str, frame: Any, schema: Schema) -> NDArray[Any]:
     return out
 
 
+def row(name: str, values: Mapping[str, Any], schema: Schema) -> NDArray[np.float64]:
+    """`[n_features]` in the model's order from one value per column."""
+    return np.asarray(rows(name, {key: [value] for key, value in values.items()}, schema)[0], np.float64)
+
+
 def times(name: str, frame: Any, time: str | None) -> Any:
     """The column `time`, or the index of a pandas frame indexed by time; None where there is neither.
 
@@ -48,6 +53,27 @@ def times(name: str, frame: Any, time: str | None) -> Any:
     what = f"{name}: column `{time}`" if time else f"{name}: index"
     _check_increasing(what, np.asarray(index))
     return index
+
+
+def nanoseconds(name: str, column: str, values: Any) -> list[int]:
+    """Times since 1970; whole numbers are that only in a column named `ts_ns`, for their unit would be a guess."""
+    stamps = np.asarray(values)
+    if stamps.dtype.kind == "M":
+        return [int(t) for t in stamps.astype("datetime64[ns]").astype(np.int64)]
+    if stamps.dtype.kind in "iu" and column == "ts_ns":
+        return [int(t) for t in stamps]
+    raise SchemaError(f"{name}: column `{column}`: expected times, or nanoseconds named `ts_ns`, found {stamps.dtype}")
+
+
+def column(name: str, frame: Any, wanted: str) -> NDArray[np.float64]:
+    """A column of numbers by its name; nulls are NaN."""
+    spec = Input(wanted, "observed", "reject", None, None, None, None)
+    return _numbers(name, spec, _Columns(name, frame).values(wanted)).astype(np.float64)
+
+
+def take(values: Any, places: list[int]) -> Any:
+    """Those of a column."""
+    return values.take(places) if hasattr(values, "take") else values[places]
 
 
 def _library_of(data: Any) -> str | None:
@@ -116,8 +142,8 @@ def _numbers(name: str, spec: Input, values: NDArray[Any]) -> NDArray[Any]:
         return values
     if spec.categories is not None:
         return _codes(name, spec, values)
-    if values.dtype.kind == "O" and all(v is None for v in values):
-        return np.full(len(values), np.nan)
+    if values.dtype.kind == "O" and all(v is None or isinstance(v, int | float | np.number) for v in values):
+        return np.array([np.nan if v is None else v for v in values], np.float64)
     raise SchemaError(f"{name}: column `{spec.name}`: expected numbers, found {_kind(values)}")
 
 
@@ -125,7 +151,7 @@ def _codes(name: str, spec: Input, values: NDArray[Any]) -> NDArray[Any]:
     code_of = {label: code for code, label in enumerate(spec.categories or ())}
     codes = np.empty(len(values), np.float32)
     for row, value in enumerate(values):
-        code = code_of.get(str(value), spec.unknown)
+        code = spec.unknown if value is None else code_of.get(str(value), spec.unknown)
         if code is None:
             raise SchemaError(
                 f"{name}: column `{spec.name}`, row {row}: expected one of {_listed(list(code_of))}, found `{value}`"
@@ -135,8 +161,8 @@ def _codes(name: str, spec: Input, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _kind(values: NDArray[Any]) -> str:
-    first = next((v for v in values if v is not None), None)
-    return type(first).__name__ if values.dtype.kind == "O" else str(values.dtype)
+    strange = (v for v in values if not (v is None or isinstance(v, int | float | np.number)))
+    return str(values.dtype) if values.dtype.kind in "Mm" else type(next(strange)).__name__.removesuffix("_")
 
 
 def _missing_text(missing: list[Input]) -> str:

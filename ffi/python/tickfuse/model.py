@@ -4,20 +4,21 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tickfuse import _library
 from tickfuse._card import html
 from tickfuse._library import Handle, OpenOptions, check, library
-from tickfuse.errors import BundleError, ClosedError, OptionError
+from tickfuse._owner import Owner
+from tickfuse.errors import BundleError, OptionError
 from tickfuse.schema import Input, Output, Schema
 from tickfuse.session import Session
+from tickfuse.stream import Stream
 
 FILE_NAME = "model.safetensors"
 
 
-class Model:
+class Model(Owner):
     """A model file, checked and ready to run.
 
     `path` is a file, or a version's folder with a `model.safetensors` in it; links are followed once, so that an alias
@@ -25,7 +26,7 @@ class Model:
     `copied` reads the file instead of mapping it, for files that may be shortened or overwritten. The checks of the
     content hash and of the golden windows can be declined.
 
-    What the model says about itself can be read after `close` too.
+    Sessions and streams keep what they need of it after `close`, and what the model says about itself can still be read.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Model:
         lib, pointer = library(), ctypes.c_void_p()
         check(call(ctypes.byref(pointer)))
         handle = Handle(pointer, lib.model_free)
-        self._handle: Handle | None = handle
+        super().__init__(handle)
         self._path = file
         self._lookback = int(lib.model_lookback(handle))
         self._n_rows = int(lib.model_n_rows(handle))
@@ -139,32 +140,16 @@ class Model:
         """Values of an answer."""
         return self._n_outputs
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._handle is None
+    def stream(self) -> Stream:
+        """A window that slides over one series: one per symbol."""
+        return Stream(self)
 
     def session(self, max_batch: int = 1024) -> Session:
         """Working memory for whole windows: one per thread. Larger batches are answered in pieces of `max_batch`."""
         return Session(self, max_batch)
 
-    def close(self) -> None:
-        """Lets go of the file. Sessions and streams keep what they need of it; a second call does nothing."""
-        self._handle = None
-
-    def handle(self) -> Handle:
-        """What the library knows the model by."""
-        handle = self._handle
-        if handle is None:
-            raise ClosedError(f"model `{self.name}`: used after it was closed")
-        return handle
-
-    def __enter__(self) -> Self:
-        self.handle()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+    def _title(self) -> str:
+        return f"model `{self.name}`"
 
     def __reduce__(self) -> tuple[Callable[..., "Model"], tuple[str, str, dict[str, Any]]]:
         self.handle()

@@ -1,29 +1,24 @@
 """Whole windows: one, a batch, or every window of a series."""
 
 import ctypes
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickfuse import arrays, frames
-from tickfuse._library import Handle, check, failure, library, prepared
+from tickfuse._library import Handle, check, library, prepared
+from tickfuse._owner import Worker
 from tickfuse.answer import Answer, Answers
-from tickfuse.errors import ClosedError, OptionError, ShapeError
-from tickfuse.schema import Input
+from tickfuse.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from tickfuse.model import Model
 
-# How the library's text names a value.
-PLACE = re.compile(r"window (\d+), row (\d+), column (\d+)")
 
-
-class Session:
+class Session(Worker):
     """The working memory for whole windows of one model: one per thread.
 
     Windows are raw (unscaled) inputs `[n_rows, n_features]`, the oldest row first: numpy arrays of float32 or float64,
@@ -36,7 +31,7 @@ class Session:
         if not isinstance(max_batch, int) or max_batch < 1:
             raise OptionError(f"max_batch: expected a number from 1, found {max_batch!r}")
         check(lib.session_new(model.handle(), max_batch, ctypes.byref(pointer)))
-        self._handle: Handle | None = Handle(pointer, lib.session_free)
+        super().__init__(Handle(pointer, lib.session_free), model.inputs)
         self._model = model
         self._max_batch = max_batch
         self._window_shape = (model.n_rows, model.n_features)
@@ -94,31 +89,8 @@ class Session:
         out = self._out(out, (self._model.n_outputs,))
         return Bound(self, window, out)
 
-    def close(self) -> None:
-        """Lets go of the memory; a call under way in another thread still ends well. A second call does nothing."""
-        self._handle = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._handle is None
-
-    def handle(self) -> Handle:
-        """What the library knows the session by."""
-        handle = self._handle
-        if handle is None:
-            raise ClosedError(f"session of `{self._model.name}`: used after it was closed")
-        return handle
-
-    def __enter__(self) -> Self:
-        self.handle()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a session cannot be pickled: pickle its model and make one where it is needed")
+    def _title(self) -> str:
+        return f"session of `{self._model.name}`"
 
     def _window(self, window: Any) -> NDArray[Any]:
         rows = self._rows("window", window, self._window_shape)
@@ -179,12 +151,6 @@ class Session:
             together |= flags.value
         return together
 
-    def refuse(self, status: int, first: int = 0) -> NoReturn:
-        """Raises the last failure; the place in its text counts windows from `first` on and gets the column's name."""
-        error = failure(status)
-        named = partial(_place, first, self._model.inputs)
-        raise type(error)(PLACE.sub(named, str(error)), status)
-
     def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:
         index = frames.times("series", frame, time)
         first = self._model.lookback - 1
@@ -222,8 +188,3 @@ class Bound:
         if status:
             self._session.refuse(status)
         return self._flags.value
-
-
-def _place(first: int, inputs: Sequence[Input], found: re.Match[str]) -> str:
-    window, row, column = (int(n) for n in found.groups())
-    return f"window {first + window}, row {row}, column {column} (`{inputs[column].name}`)"

@@ -1,0 +1,207 @@
+"""A window that slides over one series: a row or bar arrives, the answer comes, the next one is prepared."""
+
+import ctypes
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickfuse import _library, arrays, frames
+from tickfuse._library import BAR_COLUMNS, STEP_ANSWER, Handle, check, library, prepared
+from tickfuse._owner import Worker
+from tickfuse.answer import Answer, Answers
+from tickfuse.errors import OptionError
+
+if TYPE_CHECKING:
+    from tickfuse.model import Model
+
+
+class Bar(NamedTuple):
+    """One record of one symbol's prices; `ts_ns` is its open time in nanoseconds since 1970, UTC."""
+
+    ts_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Step(NamedTuple):
+    """What a row or bar came to."""
+
+    answer: Answer | None
+    """None while too little was seen."""
+    remaining: int
+    """Rows or bars still to come, the one with the first answer included; 0 with an answer."""
+    ts_ns: int | None
+    """The bar's own time; None for a row."""
+
+
+class Stream(Worker):
+    """A window that slides over one series: one per symbol.
+
+    A row is raw inputs `[n_features]`, float32 or float64, or a mapping with a value per column. Answers have the bits that
+    `Session.predict` gives for the same window. A second call while one is under way in another thread is refused with
+    `BusyError`.
+    """
+
+    def __init__(self, model: "Model") -> None:
+        lib, pointer = library(), ctypes.c_void_p()
+        check(lib.stream_new(model.handle(), ctypes.byref(pointer)))
+        super().__init__(Handle(pointer, lib.stream_free), model.inputs)
+        self._model = model
+        self._max_missing_bars = 0
+
+    @property
+    def model(self) -> "Model":
+        """The model it was made for."""
+        return self._model
+
+    @property
+    def remaining(self) -> int:
+        """Rows still to come before an answer, the one with the answer included; bars may need a few more."""
+        return int(library().stream_remaining(self.handle()))
+
+    @property
+    def max_missing_bars(self) -> int:
+        """Bars that may be missing between two neighbours before the series begins anew; 0 unless set."""
+        return self._max_missing_bars
+
+    @max_missing_bars.setter
+    def max_missing_bars(self, n: int) -> None:
+        if not isinstance(n, int) or not 0 <= n < 1 << 32:
+            raise OptionError(f"max_missing_bars: expected a number from 0 to {(1 << 32) - 1}, found {n!r}")
+        check(library().stream_set_max_missing_bars(self.handle(), n))
+        self._max_missing_bars = n
+
+    def push(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+        """Takes a row and answers the window it ends; a refused row is not taken."""
+        return self._row("push", row, out)
+
+    def peek(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+        """What pushing this row would give, such as one that is still forming; nothing is kept."""
+        return self._row("peek", row, out)
+
+    def push_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
+        """Takes a bar: makes its row with the model's own features and pushes that.
+
+        A bar behind too large a gap begins the series anew. One that is out of range or not later than the bar before
+        is refused and leaves the stream as it was.
+        """
+        return self._bar("push_bar", bar, out)
+
+    def peek_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
+        """What pushing this bar would give, such as one that is still forming; nothing is kept."""
+        return self._bar("peek_bar", bar, out)
+
+    def push_bars(self, bars: Any, time: str = "ts") -> Answers:
+        """Takes the bars of a frame with the columns `open`, `high`, `low`, `close`, `volume` and one of times.
+
+        Returns the answers there were, indexed by the times of their bars. Rows are bars of one symbol, oldest first.
+        """
+        times = frames.times("bars", bars, time)
+        stamps = frames.nanoseconds("bars", time, times)
+        columns = [frames.column("bars", bars, name).tolist() for name in BAR_COLUMNS]
+        steps = [self.push_bar(Bar(*values)) for values in zip(stamps, *columns, strict=True)]
+        answered = [i for i, step in enumerate(steps) if step.answer is not None]
+        answers = [step.answer for step in steps if step.answer is not None]
+        values = np.array([a.values for a in answers], np.float32).reshape(len(answers), self._model.n_outputs)
+        flags = np.bitwise_or.reduce([int(a.flags) for a in answers]) if answers else 0
+        return Answers(self._model.schema, values, int(flags), frames.take(times, answered))
+
+    def prepare(self) -> None:
+        """Does all that the next answer need not wait for; to be called while nothing arrives."""
+        check(library().stream_prepare(self.handle()))
+
+    def prepare_some(self, budget: int = 1) -> bool:
+        """Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether all is done."""
+        is_done = ctypes.c_uint32()
+        check(library().stream_prepare_some(self.handle(), budget, ctypes.byref(is_done)))
+        return bool(is_done.value)
+
+    def reset(self) -> None:
+        """Forgets every row and bar."""
+        check(library().stream_reset(self.handle()))
+
+    def bind(self, row: NDArray[Any], out: NDArray[np.float32] | None = None) -> "BoundStream":
+        """A prepared `push` on two arrays, checked now: each call pushes what `row` then holds."""
+        row = arrays.readable("row", row, (self._model.n_features,))
+        return BoundStream(self, row, self._out(out))
+
+    def _title(self) -> str:
+        return f"stream of `{self._model.name}`"
+
+    def _out(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        n_outputs = self._model.n_outputs
+        return np.empty(n_outputs, np.float32) if out is None else arrays.writable("out", out, (n_outputs,))
+
+    def _row(self, verb: str, row: Any, out: NDArray[np.float32] | None) -> Step:
+        if isinstance(row, Mapping):
+            row = frames.row("row", row, self._model.schema)
+        row, out = arrays.readable("row", row, (self._model.n_features,)), self._out(out)
+        call = getattr(library(), f"stream_{verb}" if row.dtype == arrays.F32 else f"stream_{verb}_f64")
+        step = _new_step()
+        status = call(self.handle(), row.ctypes.data, row.size, out.ctypes.data, out.size, ctypes.byref(step))
+        return self._step(status, step, out, None)
+
+    def _bar(self, verb: str, bar: Bar, out: NDArray[np.float32] | None) -> Step:
+        out, step = self._out(out), _new_step()
+        call = getattr(library(), f"stream_{verb}")
+        status = call(self.handle(), ctypes.byref(_bar(bar)), out.ctypes.data, out.size, ctypes.byref(step))
+        return self._step(status, step, out, step.ts_ns)
+
+    def _step(self, status: int, step: _library.Step, out: NDArray[np.float32], ts_ns: int | None) -> Step:
+        if status:
+            self.refuse(status)
+        answer = Answer(self._model.schema, out, step.flags) if step.kind == STEP_ANSWER else None
+        return Step(answer, step.remaining, ts_ns)
+
+
+class BoundStream:
+    """A prepared `push`: `bound()` pushes what `row` holds and says whether `out` holds an answer; `flags` are its flags.
+
+    The cheapest way in: nothing is allocated, converted or checked but the status.
+    """
+
+    __slots__ = ("_call", "_handle", "_step", "_stream", "out", "row")
+
+    def __init__(self, stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> None:
+        self.row, self.out, self._stream = row, out, stream
+        self._handle, self._step = stream.handle(), _new_step()
+        self._call: Callable[[], int] = partial(
+            prepared("stream_push" if row.dtype == arrays.F32 else "stream_push_f64"),
+            self._handle.pointer,
+            ctypes.c_void_p(row.ctypes.data),
+            ctypes.c_size_t(row.size),
+            ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_size_t(out.size),
+            ctypes.byref(self._step),
+        )
+
+    @property
+    def flags(self) -> int:
+        """Flags of the last answer."""
+        return int(self._step.flags)
+
+    def __call__(self) -> bool:
+        """Pushes, or raises what `push` would."""
+        if self._stream._handle is None:
+            self._stream.handle()
+        status = self._call()
+        if status:
+            self._stream.refuse(status)
+        return bool(self._step.kind)
+
+
+def _new_step() -> _library.Step:
+    return _library.Step(ctypes.sizeof(_library.Step))
+
+
+def _bar(bar: Bar) -> _library.Bar:
+    try:
+        return _library.Bar(ctypes.sizeof(_library.Bar), *bar)
+    except (TypeError, ValueError) as e:
+        raise OptionError(f"bar: expected a Bar of a whole number and five numbers, found {bar!r}: {e}") from None
