@@ -9,6 +9,7 @@ use models::families;
 use serde_json::json;
 use std::path::Path;
 use tickfuse_core::bundle::{Missing, Net, Schema, Target};
+use tickfuse_core::features::FeatureOp;
 use tickfuse_core::{Model, OpenOptions, Session};
 
 const N_WINDOWS: usize = 12;
@@ -22,7 +23,7 @@ fn main() {
     }
 }
 
-/// An LSTM in both precisions, one that knows its times, and a TFT with known and categorical columns.
+/// An LSTM in both precisions, one that knows its times, one of bars, a TFT with known and categorical columns, an X-Trend.
 fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     let [(f32_schema, f32_bytes), (bf16_schema, bf16_bytes)] =
         models::small_models().try_into().expect("two models");
@@ -37,12 +38,28 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     let mut tft = families::tft_schema(families::SMALL_TFT);
     tft.inputs[0].categories.as_mut().expect("a categorical").unknown = Some(1);
     let tft_bytes = families::file(&tft, &families::tensors(&tft));
+    let mut contexts = families::xtrends();
+    let xtrend = families::schema(Net::Xtrend(contexts.next().expect("a form")), 5);
+    let xtrend_bytes = families::file(&xtrend, &families::tensors(&xtrend));
+    let bars = of_bars(dated.clone());
+    let bars_bytes = models::file(&bars, &models::tensors(&bars, 4));
     vec![
         ("lstm_f32", f32_schema, f32_bytes),
         ("lstm_bf16", bf16_schema, bf16_bytes),
         ("lstm_dated", dated, dated_bytes),
         ("tft", tft, tft_bytes),
+        ("xtrend", xtrend, xtrend_bytes),
+        ("lstm_bars", bars, bars_bytes),
     ]
+}
+
+/// A model whose three columns are features of bars a minute apart.
+fn of_bars(mut schema: Schema) -> Schema {
+    let features = [FeatureOp::Close, FeatureOp::Ret1, FeatureOp::Volume];
+    for (input, feature) in schema.inputs.iter_mut().zip(features) {
+        input.feature = Some(feature);
+    }
+    schema
 }
 
 /// `<name>.safetensors`, `<name>.windows.f32` and `<name>.json`.

@@ -16,6 +16,7 @@ way in another thread.
 """
 
 from tickfuse.answer import Answer, Answers, Flags
+from tickfuse.contexts import Contexts, ContextShape
 from tickfuse.errors import (
     ArrayError,
     BarError,
@@ -51,6 +52,8 @@ __all__ = [
     "BusyError",
     "CategoryError",
     "ClosedError",
+    "ContextShape",
+    "Contexts",
     "DefectError",
     "Flags",
     "Input",

@@ -31,6 +31,15 @@ def writable(name: str, array: Any, shape: Shape) -> NDArray[np.float32]:
     return checked
 
 
+def codes(name: str, array: Any, n: int) -> NDArray[np.uint32]:
+    """`n` whole numbers from 0 that the library can read; unlike windows they are copied where their type differs."""
+    values = np.asarray(array)
+    if values.shape != (n,) or values.dtype.kind not in "iu" or (values < 0).any() or (values >= 1 << 32).any():
+        found = f"{values.dtype} of shape {_text(values.shape)}"
+        raise ArrayError(f"{name}: expected {n} whole numbers from 0, found {found}")
+    return np.ascontiguousarray(values, np.uint32)
+
+
 def _checked(name: str, array: Any, shape: Shape, dtypes: tuple[Any, ...], outer: int = 0) -> NDArray[Any]:
     wanted = f"{' or '.join(d.name for d in dtypes)} array of shape {_text(shape)}"
     if not isinstance(array, np.ndarray):

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 from tickfuse import _library
 from tickfuse._card import html
 from tickfuse._library import Handle, OpenOptions, check, library
 from tickfuse._owner import Owner
+from tickfuse.contexts import Contexts, ContextShape, shape_of
 from tickfuse.errors import BundleError, OptionError
 from tickfuse.schema import Input, Output, Schema
 from tickfuse.session import Session
@@ -38,6 +41,8 @@ class Model(Owner):
         check_hash: bool = True,
         check_golden: bool = True,
     ) -> None:
+        if "\0" in os.fsdecode(path):
+            raise OptionError("path: expected no zero byte, found one")
         file = Path(os.path.realpath(path))
         file = file / FILE_NAME if file.is_dir() else file
         options = _options(level, copied, check_hash, check_golden)
@@ -46,8 +51,6 @@ class Model(Owner):
             name = os.fsencode(file) if os.name != "nt" else str(file).encode()
         except UnicodeEncodeError as e:
             raise OptionError(f"path: {e}") from None
-        if b"\0" in name:
-            raise OptionError("path: expected no zero byte, found one")
         self._open(lambda out: lib.model_open(name, ctypes.byref(options), out), file)
         self._wishes = {"level": level, "copied": copied, "check_hash": check_hash, "check_golden": check_golden}
 
@@ -139,6 +142,15 @@ class Model(Owner):
     def n_outputs(self) -> int:
         """Values of an answer."""
         return self._n_outputs
+
+    @property
+    def context_shape(self) -> ContextShape:
+        """What contexts of this model look like; `RunError` for a model that attends to none."""
+        return shape_of(self)
+
+    def encode_contexts(self, rows: NDArray[Any], entities: NDArray[Any]) -> Contexts:
+        """Contexts for `Session.set_contexts`, fresher than the file's; see `Contexts`."""
+        return Contexts(self, rows, entities)
 
     def stream(self) -> Stream:
         """A window that slides over one series: one per symbol."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickfuse import arrays, frames
-from tickfuse._library import Handle, check, library, prepared
+from tickfuse._library import Handle, Interpretation, check, library, prepared
 from tickfuse._owner import Worker
 from tickfuse.answer import Answer, Answers
+from tickfuse.contexts import Contexts
 from tickfuse.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -83,6 +84,34 @@ class Session(Worker):
             answers.index = self._index(series, time, n_windows)
         return answers
 
+    def predict_lengths(
+        self, window: NDArray[Any], n_encoder: int, n_decoder: int, out: NDArray[np.float32] | None = None
+    ) -> Answer:
+        """Answers `[n_encoder + n_decoder, n_features]`: fewer rows of the past or future, which the family `tft` takes."""
+        window = arrays.readable("window", window, (n_encoder + n_decoder, self._window_shape[1]))
+        n_columns = self._model.n_outputs // self._model.schema.n_steps
+        out = self._out(out, (n_columns * max(n_decoder, 1),))
+        flags, lib = ctypes.c_uint32(), library()
+        run = lib.session_run_lengths if window.dtype == arrays.F32 else lib.session_run_lengths_f64
+        data, sizes = window.ctypes.data, (n_encoder, n_decoder)
+        status = run(self.handle(), data, window.size, *sizes, out.ctypes.data, out.size, ctypes.byref(flags))
+        if status:
+            self.refuse(status)
+        return Answer(self._model.schema, out, flags.value)
+
+    def interpretations(self) -> dict[str, NDArray[np.float32]]:
+        """What the last window's answer rested on: weights of the variable selections and of attention, by name.
+
+        Nothing is computed again. Empty before the first window and for an LSTM stack; of no use after a refused window.
+        """
+        n = library().session_n_interpretations(self.handle())
+        return dict(self._interpretation(i) for i in range(n))
+
+    def set_contexts(self, contexts: Contexts | None) -> None:
+        """Attends to these contexts from the next window on; None: to those of the model file."""
+        handle = None if contexts is None else contexts.handle()
+        check(library().session_set_contexts(self.handle(), handle))
+
     def bind(self, window: NDArray[Any], out: NDArray[np.float32] | None = None) -> "Bound":
         """A prepared call on two arrays, checked now: each call answers what `window` then holds."""
         window = arrays.readable("window", window, self._window_shape)
@@ -150,6 +179,13 @@ class Session(Worker):
                 self.refuse(status, i)
             together |= flags.value
         return together
+
+    def _interpretation(self, index: int) -> tuple[str, NDArray[np.float32]]:
+        about, read = Interpretation(ctypes.sizeof(Interpretation)), library().session_interpretation
+        check(read(self.handle(), index, ctypes.byref(about), None, 0))
+        values = np.empty(about.shape[: about.n_dims], np.float32)
+        check(read(self.handle(), index, ctypes.byref(about), values.ctypes.data, values.size))
+        return about.name.decode(), values
 
     def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:
         index = frames.times("series", frame, time)

@@ -118,6 +118,8 @@ class Stream(Worker):
 
     def prepare_some(self, budget: int = 1) -> bool:
         """Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether all is done."""
+        if not isinstance(budget, int) or not 0 <= budget < 1 << 32:
+            raise OptionError(f"budget: expected a number from 0 to {(1 << 32) - 1}, found {budget!r}")
         is_done = ctypes.c_uint32()
         check(library().stream_prepare_some(self.handle(), budget, ctypes.byref(is_done)))
         return bool(is_done.value)
@@ -202,6 +204,9 @@ def _new_step() -> _library.Step:
 
 def _bar(bar: Bar) -> _library.Bar:
     try:
-        return _library.Bar(ctypes.sizeof(_library.Bar), *bar)
+        ts_ns, *values = Bar(*bar)
+        if not -(1 << 63) <= ts_ns < 1 << 63:
+            raise ValueError("ts_ns is beyond 64 bits")
+        return _library.Bar(ctypes.sizeof(_library.Bar), ts_ns, *values)
     except (TypeError, ValueError) as e:
         raise OptionError(f"bar: expected a Bar of a whole number and five numbers, found {bar!r}: {e}") from None

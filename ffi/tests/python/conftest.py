@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("lstm_f32", "lstm_bf16", "lstm_dated", "tft")
+NAMES = ("lstm_f32", "lstm_bf16", "lstm_dated", "lstm_bars", "tft", "xtrend")
 
 if os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
     sys.path.insert(0, str(ROOT / "ffi" / "python"))
@@ -52,7 +52,9 @@ def _artifacts() -> dict[str, Path]:
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     made = [m for m in messages if m["reason"] == "compiler-artifact"]
-    return {m["target"]["name"]: Path(f) for m in made for f in m["filenames"] if Path(f).suffix in ("", ".so", ".dylib", ".dll")}
+    return {
+        m["target"]["name"]: Path(f) for m in made for f in m["filenames"] if Path(f).suffix in ("", ".so", ".dylib", ".dll")
+    }
 
 
 @pytest.fixture(scope="session")

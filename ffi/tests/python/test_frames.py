@@ -168,7 +168,9 @@ def test_times_must_increase(session: Session, lstm: Case) -> None:
     columns = columns_of(session.model, lstm.windows[0])
     times = pd.date_range("2024-01-01", periods=7).to_list()
     disordered = [*times[:3], times[4], times[3], *times[5:]]
-    with pytest.raises(SchemaError, match="window: index: expected increasing times, found 2024-01-04.* in row 4 behind 2024-01-05"):
+    with pytest.raises(
+        SchemaError, match="window: index: expected increasing times, found 2024-01-04.* in row 4 behind 2024-01-05"
+    ):
         session.predict(pd.DataFrame(columns, index=disordered))
     doubled = [*times[:6], times[5]]
     with pytest.raises(SchemaError, match="series: column `ts`: expected increasing times, found 2024-01-06.* in row 6"):
