@@ -7,9 +7,13 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Callable
 from ctypes import POINTER, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+
+from numpy.typing import NDArray
 
 from tickfuse.errors import LibraryError, TickfuseError, kind_of
 
@@ -133,11 +137,13 @@ def library() -> Any:
     return loaded
 
 
-def prepared(name: str) -> Any:
-    """A function that takes ctypes values as they are, without a look at their types: for calls repeated often."""
+def prepared(name: str, handle: "Handle", values: NDArray[Any], out: NDArray[Any], about: Any) -> Callable[[], int]:
+    """A call of a function on two arrays with every argument converted beforehand; the caller keeps all four alive."""
     function = library()[f"tickfuse_{name}"]
     function.restype = FUNCTIONS[name][0]
-    return function
+    pointer, size = c_void_p.from_param, c_size_t.from_param
+    data = pointer(values.ctypes.data), size(values.size), pointer(out.ctypes.data), size(out.size)
+    return partial(function, pointer(handle.pointer.value), *data, ctypes.byref(about))
 
 
 def _check_version(file: Path, loaded: ctypes.CDLL) -> None:

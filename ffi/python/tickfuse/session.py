@@ -1,9 +1,7 @@
 """Whole windows: one, a batch, or every window of a series."""
 
 import ctypes
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +114,7 @@ class Session(Worker):
         """A prepared call on two arrays, checked now: each call answers what `window` then holds."""
         window = arrays.readable("window", window, self._window_shape)
         out = self._out(out, (self._model.n_outputs,))
-        return Bound(self, window, out)
+        return _bound(self, window, out)
 
     def _title(self) -> str:
         return f"session of `{self._model.name}`"
@@ -193,34 +191,32 @@ class Session(Worker):
         return None if index is None else index[first : first + n_windows]
 
 
-class Bound:
+class Bound(Protocol):
     """A prepared call: `bound()` answers what `window` holds into `out` and returns the flags as a number.
 
     The cheapest way in: nothing is allocated, converted or checked but the status.
     """
 
-    __slots__ = ("_call", "_flags", "_handle", "_session", "out", "window")
-
-    def __init__(self, session: Session, window: NDArray[Any], out: NDArray[np.float32]) -> None:
-        self.window, self.out, self._session = window, out, session
-        self._flags = ctypes.c_uint32()
-        self._handle = session.handle()
-        name = "session_run" if window.dtype == arrays.F32 else "session_run_f64"
-        self._call: Callable[[], int] = partial(
-            prepared(name),
-            self._handle.pointer,
-            ctypes.c_void_p(window.ctypes.data),
-            ctypes.c_size_t(window.size),
-            ctypes.c_void_p(out.ctypes.data),
-            ctypes.c_size_t(out.size),
-            ctypes.byref(self._flags),
-        )
+    window: NDArray[Any]
+    out: NDArray[np.float32]
 
     def __call__(self) -> int:
         """Answers, or raises what `predict` would."""
-        if self._session._handle is None:
-            self._session.handle()
-        status = self._call()
+
+
+def _bound(session: Session, window: NDArray[Any], out: NDArray[np.float32]) -> Bound:
+    """A function, since calling an object takes longer than all else here."""
+    flags, handle = ctypes.c_uint32(), session.handle()
+    name = "session_run" if window.dtype == arrays.F32 else "session_run_f64"
+    run = prepared(name, handle, window, out, flags)
+
+    def call() -> int:
+        if session._handle is None:
+            session.handle()
+        status = run()
         if status:
-            self._session.refuse(status)
-        return self._flags.value
+            session.refuse(status)
+        return flags.value
+
+    call.__dict__.update(window=window, out=out, kept=(handle, flags))
+    return cast(Bound, call)

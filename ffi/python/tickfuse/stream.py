@@ -1,9 +1,8 @@
 """A window that slides over one series: a row or bar arrives, the answer comes, the next one is prepared."""
 
 import ctypes
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +130,7 @@ class Stream(Worker):
     def bind(self, row: NDArray[Any], out: NDArray[np.float32] | None = None) -> "BoundStream":
         """A prepared `push` on two arrays, checked now: each call pushes what `row` then holds."""
         row = arrays.readable("row", row, (self._model.n_features,))
-        return BoundStream(self, row, self._out(out))
+        return _bound(self, row, self._out(out))
 
     def _title(self) -> str:
         return f"stream of `{self._model.name}`"
@@ -162,40 +161,36 @@ class Stream(Worker):
         return Step(answer, step.remaining, ts_ns)
 
 
-class BoundStream:
-    """A prepared `push`: `bound()` pushes what `row` holds and says whether `out` holds an answer; `flags` are its flags.
+class BoundStream(Protocol):
+    """A prepared `push`: `bound()` pushes what `row` holds and says whether `out` holds an answer.
 
     The cheapest way in: nothing is allocated, converted or checked but the status.
     """
 
-    __slots__ = ("_call", "_handle", "_step", "_stream", "out", "row")
-
-    def __init__(self, stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> None:
-        self.row, self.out, self._stream = row, out, stream
-        self._handle, self._step = stream.handle(), _new_step()
-        self._call: Callable[[], int] = partial(
-            prepared("stream_push" if row.dtype == arrays.F32 else "stream_push_f64"),
-            self._handle.pointer,
-            ctypes.c_void_p(row.ctypes.data),
-            ctypes.c_size_t(row.size),
-            ctypes.c_void_p(out.ctypes.data),
-            ctypes.c_size_t(out.size),
-            ctypes.byref(self._step),
-        )
-
-    @property
-    def flags(self) -> int:
-        """Flags of the last answer."""
-        return int(self._step.flags)
+    row: NDArray[Any]
+    out: NDArray[np.float32]
+    step: _library.Step
+    """What the last call came to: `flags` and `remaining`."""
 
     def __call__(self) -> bool:
         """Pushes, or raises what `push` would."""
-        if self._stream._handle is None:
-            self._stream.handle()
-        status = self._call()
+
+
+def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> BoundStream:
+    """A function, since calling an object takes longer than all else here."""
+    step, handle = _new_step(), stream.handle()
+    push = prepared("stream_push" if row.dtype == arrays.F32 else "stream_push_f64", handle, row, out, step)
+
+    def call() -> bool:
+        if stream._handle is None:
+            stream.handle()
+        status = push()
         if status:
-            self._stream.refuse(status)
-        return bool(self._step.kind)
+            stream.refuse(status)
+        return bool(step.kind == STEP_ANSWER)
+
+    call.__dict__.update(row=row, out=out, step=step, kept=handle)
+    return cast(BoundStream, call)
 
 
 def _new_step() -> _library.Step:

@@ -94,7 +94,7 @@ def test_a_bound_push_follows_its_array(lstm: Case, rows: np.ndarray) -> None:
             assert push() == (answer is not None)
             if answer is not None:
                 np.testing.assert_array_equal(push.out, answer.values)
-                assert push.flags == answer.flags
+                assert push.step.flags == answer.flags
         row[:] = np.nan
         with pytest.raises(NonFiniteError, match=r"row 6, column 0 \(`x0`\)"):
             push()
