@@ -72,7 +72,7 @@ class BarError(RunError):
 
 
 class DefectError(TickfuseError, RuntimeError):
-    """The library has a defect; the handle it struck is of no more use."""
+    """The library or this package has a defect; the handle it struck is of no more use."""
 
 
 BY_STATUS: dict[int, type[TickfuseError]] = {

@@ -51,13 +51,21 @@ def times(name: str, frame: Any, time: str | None) -> Any:
     if index is None:
         return None
     what = f"{name}: column `{time}`" if time else f"{name}: index"
-    _check_increasing(what, np.asarray(index))
+    _check_increasing(what, instants(index))
     return index
+
+
+def instants(values: Any) -> NDArray[Any]:
+    """Times as numpy has them: UTC where they had a zone, as they are where they had none."""
+    dtype = getattr(values, "dtype", None)
+    if getattr(dtype, "kind", "") == "M" and not isinstance(dtype, np.dtype):
+        return np.asarray(values, "datetime64[ns]")
+    return np.asarray(values)
 
 
 def nanoseconds(name: str, column: str, values: Any) -> list[int]:
     """Times since 1970; whole numbers are that only in a column named `ts_ns`, for their unit would be a guess."""
-    stamps = np.asarray(values)
+    stamps = instants(values)
     if stamps.dtype.kind == "M":
         return [int(t) for t in stamps.astype("datetime64[ns]").astype(np.int64)]
     if stamps.dtype.kind in "iu" and column == "ts_ns":
@@ -71,8 +79,8 @@ def column(name: str, frame: Any, wanted: str) -> NDArray[np.float64]:
     return _numbers(name, spec, _Columns(name, frame).values(wanted)).astype(np.float64)
 
 
-def take(values: Any, places: list[int]) -> Any:
-    """Those of a column."""
+def take(values: Any, places: NDArray[np.int64]) -> Any:
+    """Those rows of a column."""
     return values.take(places) if hasattr(values, "take") else values[places]
 
 

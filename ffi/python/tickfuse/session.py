@@ -188,7 +188,7 @@ class Session(Worker):
     def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:
         index = frames.times("series", frame, time)
         first = self._model.lookback - 1
-        return None if index is None else index[first : first + n_windows]
+        return None if index is None else frames.take(index, np.arange(first, first + n_windows))
 
 
 class Bound(Protocol):

@@ -99,7 +99,8 @@ class Stream(Worker):
     def push_bars(self, bars: Any, time: str = "ts") -> Answers:
         """Takes the bars of a frame with the columns `open`, `high`, `low`, `close`, `volume` and one of times.
 
-        Returns the answers there were, indexed by the times of their bars. Rows are bars of one symbol, oldest first.
+        Returns the answers there were, indexed by the times of their bars. Rows are bars of one symbol, oldest first; times
+        without a zone are UTC, and whole numbers are nanoseconds if the column is named `ts_ns`.
         """
         times = frames.times("bars", bars, time)
         stamps = frames.nanoseconds("bars", time, times)
@@ -109,7 +110,7 @@ class Stream(Worker):
         answers = [step.answer for step in steps if step.answer is not None]
         values = np.array([a.values for a in answers], np.float32).reshape(len(answers), self._model.n_outputs)
         flags = np.bitwise_or.reduce([int(a.flags) for a in answers]) if answers else 0
-        return Answers(self._model.schema, values, int(flags), frames.take(times, answered))
+        return Answers(self._model.schema, values, int(flags), frames.take(times, np.array(answered, np.int64)))
 
     def prepare(self) -> None:
         """Does all that the next answer need not wait for; to be called while nothing arrives."""

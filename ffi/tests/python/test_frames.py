@@ -157,6 +157,18 @@ def test_answers_are_indexed_by_time(session: Session, lstm: Case) -> None:
     np.testing.assert_array_equal(table["y.c"].to_numpy(), answers["y.c"])
 
 
+def test_an_index_with_a_zone_and_a_series_of_times_are_kept(session: Session, lstm: Case) -> None:
+    columns = columns_of(session.model, np.concatenate(list(lstm.windows[::2])))
+    times = pd.date_range("2024-01-01", periods=42, freq="min", tz="Europe/Berlin")
+    for answers in (
+        session.predict_series(pd.DataFrame(columns, index=times)),
+        session.predict_series(pd.DataFrame(columns | {"ts": times}, index=np.arange(100.0, 142.0)), time="ts"),
+    ):
+        assert list(answers.to_pandas().index) == list(times[6:])
+        assert answers.to_polars()["time"].to_list() == [t.to_pydatetime() for t in times[6:]]
+        assert answers.to_arrow()["time"].to_pylist() == list(times[6:])
+
+
 def test_the_last_past_row_dates_an_answer_that_looks_ahead(tft: Case) -> None:
     model = Model(tft.path)
     times = pd.date_range("2024-01-01", periods=8, freq="D")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from conftest import Case
 from tickfuse import (
@@ -137,14 +138,15 @@ def test_bars_become_features_and_answers(bars: Case) -> None:
                 np.testing.assert_array_equal(answer.values, expected.values)
 
 
-@pytest.mark.parametrize("maker", [pd.DataFrame, pl.DataFrame, dict])
+@pytest.mark.parametrize("maker", [pd.DataFrame, pl.DataFrame, pa.table, dict])
 def test_a_frame_of_bars_is_replayed(bars: Case, maker: Any) -> None:
     model, given = Model(bars.path), random_bars(30)
     columns = {name: [getattr(b, name) for b in given] for name in ("volume", "close", "low", "high", "open")}
     times = np.array([b.ts_ns for b in given]).astype("datetime64[ns]")
     answers = model.stream().push_bars(maker(columns | {"ts": times}))
     np.testing.assert_array_equal(answers.values, model.session().predict_series(windows_of(given)).values)
-    assert [np.datetime64(t, "ns") for t in answers.index] == list(times[6:])
+    np.testing.assert_array_equal(np.asarray(answers.index, "datetime64[ns]"), times[6:])
+    assert len(answers.to_pandas()) == len(answers.to_polars()) == len(answers.to_arrow()) == 24
     numbered = model.stream().push_bars(maker(columns | {"ts_ns": times.astype(np.int64)}), time="ts_ns")
     np.testing.assert_array_equal(numbered.values, answers.values)
     with pytest.raises(SchemaError, match="bars: column `t`: expected times, or nanoseconds named `ts_ns`, found int64"):
@@ -197,3 +199,16 @@ def test_flags_of_a_stream_are_those_of_its_window(lstm: Case) -> None:
     stream = Model(lstm.path).stream()
     steps = [stream.push(row) for row in lstm.windows[1]]
     assert steps[-1].answer is not None and steps[-1].answer.flags == Flags.IMPUTED
+
+
+def test_times_with_a_zone_are_taken_as_utc(bars: Case) -> None:
+    model, given = Model(bars.path), random_bars(8)
+    frame = pd.DataFrame([b._asdict() for b in given])
+    frame["ts"] = pd.to_datetime(frame["ts_ns"], utc=True).dt.tz_convert("America/New_York")
+    for zoned in (frame, frame.convert_dtypes(dtype_backend="pyarrow"), pl.DataFrame(frame), pa.Table.from_pandas(frame)):
+        stream = model.stream()
+        answers = stream.push_bars(zoned)
+        assert len(answers) == 2
+        with pytest.raises(BarError):
+            stream.push_bar(given[-1])
+        assert stream.push_bar(given[-1]._replace(ts_ns=8 * MINUTE)).answer is not None
