@@ -30,10 +30,15 @@ class Flags(enum.IntFlag):
 class Answer:
     """The answer for one window: `values [n_outputs]`, in the units that `units` names."""
 
-    __slots__ = ("flags", "schema", "values")
+    __slots__ = ("_flags", "schema", "values")
 
     def __init__(self, schema: Schema, values: NDArray[np.float32], flags: int) -> None:
-        self.schema, self.values, self.flags = schema, values, Flags(flags)
+        self.schema, self.values, self._flags = schema, values, flags
+
+    @property
+    def flags(self) -> Flags:
+        """What the answer should be read with."""
+        return Flags(self._flags)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Contexts(Owner):
         rows = arrays.readable("rows", rows, ("n", shape.n_rows, shape.n_columns))
         codes = arrays.codes("entities", entities, len(rows))
         encode = lib.contexts_encode if rows.dtype == arrays.F32 else lib.contexts_encode_f64
-        address = rows.ctypes.data, codes.ctypes.data
+        address = arrays.address(rows), arrays.address(codes)
         check(encode(model.handle(), address[0], rows.size, address[1], len(rows), ctypes.byref(pointer)))
         super().__init__(Handle(pointer, lib.contexts_free))
         self._name = model.name

@@ -91,8 +91,8 @@ class Session(Worker):
         out = self._out(out, (n_columns * max(n_decoder, 1),))
         flags, lib = ctypes.c_uint32(), library()
         run = lib.session_run_lengths if window.dtype == arrays.F32 else lib.session_run_lengths_f64
-        data, sizes = window.ctypes.data, (n_encoder, n_decoder)
-        status = run(self.handle(), data, window.size, *sizes, out.ctypes.data, out.size, ctypes.byref(flags))
+        data, sizes = arrays.address(window), (n_encoder, n_decoder)
+        status = run(self.handle(), data, window.size, *sizes, arrays.address(out), out.size, ctypes.byref(flags))
         if status:
             self.refuse(status)
         return Answer(self._model.schema, out, flags.value)
@@ -129,7 +129,7 @@ class Session(Worker):
         return rows
 
     def _rows(self, name: str, data: Any, shape: arrays.Shape) -> NDArray[Any]:
-        if not frames.is_frame(data):
+        if isinstance(data, np.ndarray) or not frames.is_frame(data):
             return arrays.readable(name, data, shape)
         frames.times(name, data, None)
         return frames.rows(name, data, self._model.schema)
@@ -140,7 +140,7 @@ class Session(Worker):
     def _run(self, window: NDArray[Any], out: NDArray[np.float32]) -> int:
         flags = ctypes.c_uint32()
         run = self._run_one[window.dtype]
-        status = run(self.handle(), window.ctypes.data, window.size, out.ctypes.data, out.size, ctypes.byref(flags))
+        status = run(self.handle(), arrays.address(window), window.size, arrays.address(out), out.size, ctypes.byref(flags))
         if status:
             self.refuse(status)
         return flags.value
@@ -158,7 +158,7 @@ class Session(Worker):
         flags = ctypes.c_uint32()
         run = self._run_batch[windows.dtype]
         n_values, n_windows = windows.size, len(windows)
-        pointers = windows.ctypes.data, out.ctypes.data
+        pointers = arrays.address(windows), arrays.address(out)
         status = run(self.handle(), pointers[0], n_values, n_windows, pointers[1], out.size, ctypes.byref(flags))
         if status:
             self.refuse(status, first)
@@ -168,8 +168,8 @@ class Session(Worker):
         """Windows at any distance, a call each."""
         together, flags = 0, ctypes.c_uint32()
         run, flags_pointer = self._run_one[windows.dtype], ctypes.byref(flags)
-        window, step, n_values = windows.ctypes.data, windows.strides[0], windows[0].size
-        answer, answer_step, n_out = out.ctypes.data, out.strides[0], out.shape[1]
+        window, step, n_values = arrays.address(windows), windows.strides[0], windows[0].size
+        answer, answer_step, n_out = arrays.address(out), out.strides[0], out.shape[1]
         for i in range(len(windows)):
             handle = self.handle()
             status = run(handle, window + i * step, n_values, answer + i * answer_step, n_out, flags_pointer)
@@ -182,7 +182,7 @@ class Session(Worker):
         about, read = Interpretation(ctypes.sizeof(Interpretation)), library().session_interpretation
         check(read(self.handle(), index, ctypes.byref(about), None, 0))
         values = np.empty(about.shape[: about.n_dims], np.float32)
-        check(read(self.handle(), index, ctypes.byref(about), values.ctypes.data, values.size))
+        check(read(self.handle(), index, ctypes.byref(about), arrays.address(values), values.size))
         return about.name.decode(), values
 
     def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:

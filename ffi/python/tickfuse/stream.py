@@ -146,13 +146,13 @@ class Stream(Worker):
         row, out = arrays.readable("row", row, (self._model.n_features,)), self._out(out)
         call = getattr(library(), f"stream_{verb}" if row.dtype == arrays.F32 else f"stream_{verb}_f64")
         step = _new_step()
-        status = call(self.handle(), row.ctypes.data, row.size, out.ctypes.data, out.size, ctypes.byref(step))
+        status = call(self.handle(), arrays.address(row), row.size, arrays.address(out), out.size, ctypes.byref(step))
         return self._step(status, step, out, None)
 
     def _bar(self, verb: str, bar: Bar, out: NDArray[np.float32] | None) -> Step:
         out, step = self._out(out), _new_step()
         call = getattr(library(), f"stream_{verb}")
-        status = call(self.handle(), ctypes.byref(_bar(bar)), out.ctypes.data, out.size, ctypes.byref(step))
+        status = call(self.handle(), ctypes.byref(_bar(bar)), arrays.address(out), out.size, ctypes.byref(step))
         return self._step(status, step, out, step.ts_ns)
 
     def _step(self, status: int, step: _library.Step, out: NDArray[np.float32], ts_ns: int | None) -> Step:
