@@ -7,9 +7,11 @@ of its platform, on Linux from the C library on whose symbols the two need.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,27 @@ class Hook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Names the built files and the platform."""
-        library = _built("tickfuse-ffi", "--lib", {".so", ".dylib", ".dll"})
+        self.folder = Path(tempfile.mkdtemp())
+        library = self.bare(_built("tickfuse-ffi", "--lib", {".so", ".dylib", ".dll"}))
         build_data["force_include"][str(library)] = f"tickfuse/{library.name}"
         binaries = [library]
         if os.environ.get("TICKFUSE_WHEEL_PROGRAM", "1") != "0":
-            program = _built("tickfuse-train", "--bin=tickfuse", {"", ".exe"})
+            program = self.bare(_built("tickfuse-train", "--bin=tickfuse", {"", ".exe"}))
             build_data["shared_scripts"][str(program)] = program.name
             binaries.append(program)
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform(binaries)}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Removes the copies."""
+        shutil.rmtree(self.folder)
+
+    def bare(self, binary: Path) -> Path:
+        """A copy without what only debuggers read, where the system has a `strip`."""
+        copy = Path(shutil.copy(binary, self.folder))
+        if shutil.which("strip"):
+            subprocess.run(["strip", "-S", copy], check=True)
+        return copy
 
 
 def _built(package: str, target: str, suffixes: set[str]) -> Path:
