@@ -107,8 +107,7 @@ class Session(Worker):
 
     def set_contexts(self, contexts: Contexts | None) -> None:
         """Attends to these contexts from the next window on; None: to those of the model file."""
-        handle = None if contexts is None else contexts.handle()
-        check(library().session_set_contexts(self.handle(), handle))
+        check(library().session_set_contexts(self.handle(), contexts and contexts.handle()))
 
     def bind(self, window: NDArray[Any], out: NDArray[np.float32] | None = None) -> "Bound":
         """A prepared call on two arrays, checked now: each call answers what `window` then holds."""

@@ -11,6 +11,7 @@ from tickfuse import _library, arrays, frames
 from tickfuse._library import BAR_COLUMNS, STEP_ANSWER, Handle, check, library, prepared
 from tickfuse._owner import Worker
 from tickfuse.answer import Answer, Answers
+from tickfuse.contexts import Contexts
 from tickfuse.errors import OptionError
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ class Stream(Worker):
     def reset(self) -> None:
         """Forgets every row and bar."""
         check(library().stream_reset(self.handle()))
+
+    def set_contexts(self, contexts: Contexts | None) -> None:
+        """Attends to these contexts from the next answer on; None: to those of the model file."""
+        check(library().stream_set_contexts(self.handle(), contexts and contexts.handle()))
 
     def bind(self, row: NDArray[Any], out: NDArray[np.float32] | None = None) -> "BoundStream":
         """A prepared `push` on two arrays, checked now: each call pushes what `row` then holds."""

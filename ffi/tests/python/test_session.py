@@ -60,6 +60,22 @@ def test_contexts_change_answers_until_they_are_taken_back(cases: dict[str, Case
         session.set_contexts(contexts)
 
 
+def test_a_stream_attends_to_what_a_session_does(cases: dict[str, Case]) -> None:
+    case = cases["xtrend"]
+    model = Model(case.path)
+    shape, session, stream = model.context_shape, model.session(), model.stream()
+    rows = np.random.default_rng(4).normal(size=shape)
+    contexts = model.encode_contexts(rows, [0] * shape.n_contexts)
+    for row in case.windows[0][:-1]:
+        stream.push(row)
+    for chosen in (contexts, None):
+        session.set_contexts(chosen)
+        stream.set_contexts(chosen)
+        step = stream.peek(case.windows[0][-1])
+        assert step.answer is not None
+        np.testing.assert_array_equal(step.answer.values, session.predict(case.windows[0]).values)
+
+
 def test_contexts_are_checked(cases: dict[str, Case]) -> None:
     model = Model(cases["xtrend"].path)
     shape = model.context_shape
