@@ -43,6 +43,8 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     let xtrend_bytes = families::file(&xtrend, &families::tensors(&xtrend));
     let bars = of_bars(dated.clone());
     let bars_bytes = models::file(&bars, &models::tensors(&bars, 4));
+    let symbols = of_symbols();
+    let symbols_bytes = families::file(&symbols, &families::tensors(&symbols));
     vec![
         ("lstm_f32", f32_schema, f32_bytes),
         ("lstm_bf16", bf16_schema, bf16_bytes),
@@ -50,7 +52,26 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
         ("tft", tft, tft_bytes),
         ("xtrend", xtrend, xtrend_bytes),
         ("lstm_bars", bars, bars_bytes),
+        ("tft_bars", symbols, symbols_bytes),
     ]
+}
+
+/// A TFT without a decoder, of one feature of bars and one category, of which the first stands for unknown ones.
+fn of_symbols() -> Schema {
+    let mut schema = families::tft_schema(families::TftSize {
+        n_ahead: 0,
+        n_static: 1,
+        n_known: 0,
+        n_observed: 1,
+        ..families::SMALL_TFT
+    });
+    schema.inputs[0]
+        .categories
+        .as_mut()
+        .expect("a categorical")
+        .unknown = Some(0);
+    schema.inputs[1].feature = Some(FeatureOp::Ret1);
+    schema
 }
 
 /// A model whose three columns are features of bars a minute apart.

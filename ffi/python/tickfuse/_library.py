@@ -107,6 +107,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_prepare": (c_int32, [c_void_p]),
     "stream_prepare_some": (c_int32, [c_void_p, c_size_t, POINTER(c_uint32)]),
     "stream_reset": (c_int32, [c_void_p]),
+    "stream_set_category": (c_int32, [c_void_p, c_char_p, c_char_p, POINTER(c_uint32)]),
     "stream_set_contexts": (c_int32, [c_void_p, c_void_p]),
     "stream_remaining": (c_size_t, [c_void_p]),
     "stream_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),

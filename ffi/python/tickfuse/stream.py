@@ -129,6 +129,16 @@ class Stream(Worker):
         """Forgets every row and bar."""
         check(library().stream_reset(self.handle()))
 
+    def set_category(self, name: str, label: str) -> bool:
+        """Says which series the bars are of, such as "BTCUSDT" of "symbol", from the next bar on; whether the model knows it.
+
+        `CategoryError` for a category that the model does not have, or an unlisted label that nothing stands in for.
+        """
+        is_known = ctypes.c_uint32()
+        texts = [_text(value) for value in (name, label)]
+        check(library().stream_set_category(self.handle(), *texts, ctypes.byref(is_known)))
+        return bool(is_known.value)
+
     def set_contexts(self, contexts: Contexts | None) -> None:
         """Attends to these contexts from the next answer on; None: to those of the model file."""
         check(library().stream_set_contexts(self.handle(), contexts and contexts.handle()))
@@ -197,6 +207,12 @@ def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> Bound
 
     call.__dict__.update(row=row, out=out, step=step, kept=handle)
     return cast(BoundStream, call)
+
+
+def _text(value: str) -> bytes:
+    if "\0" in value:
+        raise OptionError(f"expected text without a zero byte, found {value!r}")
+    return value.encode()
 
 
 def _new_step() -> _library.Step:

@@ -12,6 +12,7 @@ from tickfuse import (
     ArrayError,
     Bar,
     BarError,
+    CategoryError,
     ClosedError,
     Flags,
     Model,
@@ -212,3 +213,20 @@ def test_times_with_a_zone_are_taken_as_utc(bars: Case) -> None:
         with pytest.raises(BarError):
             stream.push_bar(given[-1])
         assert stream.push_bar(given[-1]._replace(ts_ns=8 * MINUTE)).answer is not None
+
+
+def test_the_symbol_of_a_series_stands_in_its_rows(cases: dict[str, Case]) -> None:
+    model, given = Model(cases["tft_bars"].path), random_bars(5)
+    ret, answers = windows_of(given)[:, 1], {}
+    for label, code in [(None, 0), ("never seen", 0), ("a", 0), ("c", 2)]:
+        stream = model.stream()
+        if label is not None:
+            assert stream.set_category("static0", label) == (label != "never seen")
+        answers[label] = [stream.push_bar(bar) for bar in given][-1].answer
+        expected = model.session().predict(np.column_stack([np.full(5, float(code)), ret]))
+        np.testing.assert_array_equal(answers[label].values, expected.values)
+    assert (answers["a"].values != answers["c"].values).any()
+    with pytest.raises(CategoryError):
+        stream.set_category("venue", "X")
+    with pytest.raises(OptionError, match="expected text without a zero byte"):
+        stream.set_category("static0", "a\0b")
