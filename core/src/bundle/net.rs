@@ -4,7 +4,7 @@
 //! these sizes: [`crate::nets::tensor_shapes`].
 
 use super::input::{Categories, Input, Role};
-use super::schema::{in_range, schema};
+use super::schema::{Arrival, in_range, schema};
 use crate::error::OpenError;
 use alloc::format;
 use alloc::string::String;
@@ -325,6 +325,17 @@ impl Net {
             Self::Tft(c) => c.n_outputs,
             Self::QuantileTft(c) => c.n_classes + c.n_quantiles,
             Self::Xtrend(c) => c.n_columns(),
+        }
+    }
+
+    /// Whether the family lets the rows before the last be run before that one arrives: all but bidirectional encoders and nets that
+    /// read rows of the future.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        match self {
+            Self::QuantileTft(_) => Arrival::WholeWindow,
+            _ if self.n_ahead() > 0 => Arrival::WholeWindow,
+            _ => Arrival::PreRolled,
         }
     }
 

@@ -309,7 +309,7 @@ impl Experiment {
                 horizon,
                 label: outputs::describe(&self.config.labels, horizon),
             }),
-            arrival: self.config.net.arrival(),
+            arrival: self.served.arrival(),
             normalizers: outputs::normalizers(&self.label_scales),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),

@@ -10,8 +10,8 @@ use crate::nets::tft::TftNet;
 use crate::nets::xtrend::XtrendNet;
 use serde::{Deserialize, Serialize};
 use tickfuse_core::bundle::{
-    Arrival, Categories, ContextMode, Input, Net, QuantileTftConfig, Role, Scaler, TftConfig, TftRules,
-    Variable, XtrendConfig, XtrendForm, XtrendHead,
+    Categories, ContextMode, Input, Net, QuantileTftConfig, Role, Scaler, TftConfig, TftRules, Variable,
+    XtrendConfig, XtrendForm, XtrendHead,
 };
 use tickfuse_core::features::{FeatureDef, FeatureOp};
 
@@ -197,15 +197,6 @@ pub struct Blueprint {
 }
 
 impl NetConfig {
-    /// Whether the recurrence over older rows may run before the newest row arrives.
-    #[must_use]
-    pub const fn arrival(&self) -> Arrival {
-        match self {
-            Self::Lstm(_) | Self::Xtrend(_) | Self::Tft(Tft { n_ahead: 0, .. }) => Arrival::PreRolled,
-            Self::Tft(_) | Self::QuantileTft(_) => Arrival::WholeWindow,
-        }
-    }
-
     /// Whether the code of the symbol is a column.
     #[must_use]
     pub const fn has_symbol(&self) -> bool {

@@ -6,9 +6,7 @@
 use super::ImportError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use tickfuse_core::bundle::{
-    Activation, Arrival, FORMAT, Input, Net, Normalizer, Output, Precision, Schema, Target,
-};
+use tickfuse_core::bundle::{Activation, FORMAT, Input, Net, Normalizer, Output, Precision, Schema, Target};
 
 /// What a TOML file says, in either form.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,11 +145,7 @@ impl NetConfig {
             normalizers: self.normalizers.clone(),
             outputs: self.outputs.clone(),
             target: self.target.clone(),
-            arrival: match &self.net {
-                Net::Lstm(_) => Arrival::PreRolled,
-                Net::Tft(net) if net.n_ahead == 0 => Arrival::PreRolled,
-                Net::Tft(_) | Net::QuantileTft(_) | Net::Xtrend(_) => Arrival::WholeWindow,
-            },
+            arrival: self.net.arrival(),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::from_iter([("imported_from".into(), from.into())]),
         }
