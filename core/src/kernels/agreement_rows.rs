@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 /// Widths around a register, and rows around a tile.
 const WIDTHS: [usize; 7] = [1, 2, 15, 16, 17, 33, 64];
-const ROWS: [usize; 8] = [1, 2, 3, 4, LINEAR_ROWS - 1, LINEAR_ROWS, LINEAR_ROWS + 1, 14];
+const ROWS: [usize; 7] = [1, 2, 3, LINEAR_ROWS - 1, LINEAR_ROWS, LINEAR_ROWS + 1, 14];
 
 /// `[rows, width]` in whole lanes, zeros behind the width.
 fn lanes(x: &[f32], width: usize) -> Vec<Lane> {

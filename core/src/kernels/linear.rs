@@ -7,7 +7,7 @@ use super::gates::Rows;
 use super::panel::Panel;
 use crate::simd::{Isa, Lane};
 
-/// Rows of the tallest tile; see [`Panel::LINEAR_ROWS`].
+/// Rows of a tile.
 pub(crate) const LINEAR_ROWS: usize = 6;
 
 /// `out [n, panels, 16] = bias [panels, 16] + W x [n, n_k]`; rows of `out` lie `panels` lanes apart.
@@ -58,10 +58,9 @@ fn group<I: Isa, W: Panel<I>, const P: usize>(
         let x = &rows.x[row * rows.stride..];
         let rows = Rows { x, ..rows };
         let out = &mut out[row * columns.n_panels..];
-        row += match (n_rows - row).min(W::LINEAR_ROWS) {
-            6 => tile::<I, W, P, 6>(isa, weights, bias, rows, columns, out),
-            4 => tile::<I, W, P, 4>(isa, weights, bias, rows, columns, out),
-            3.. => tile::<I, W, P, 3>(isa, weights, bias, rows, columns, out),
+        row += match n_rows - row {
+            LINEAR_ROWS.. => tile::<I, W, P, LINEAR_ROWS>(isa, weights, bias, rows, columns, out),
+            3..LINEAR_ROWS => tile::<I, W, P, 3>(isa, weights, bias, rows, columns, out),
             _ => tile::<I, W, P, 1>(isa, weights, bias, rows, columns, out),
         };
     }

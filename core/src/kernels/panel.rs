@@ -9,9 +9,6 @@ pub(crate) trait Panel<I: Isa>: Pod {
     type X: Copy;
     /// The same, broadcast.
     type B: Copy;
-    /// Rows of a tile of [`super::linear`]: with four panels, what fits thirty-two registers. Widened pairs take twice as many
-    /// for their weights.
-    const LINEAR_ROWS: usize;
     /// Broadcasts activations.
     fn splat(isa: I, x: &Self::X) -> Self::B;
     /// `acc + w * x`, in the order of k.
@@ -21,7 +18,6 @@ pub(crate) trait Panel<I: Isa>: Pod {
 impl<I: Isa> Panel<I> for Lane {
     type X = f32;
     type B = I::F;
-    const LINEAR_ROWS: usize = 6;
     #[inline(always)]
     fn splat(isa: I, x: &f32) -> I::F {
         isa.splat(*x)
@@ -35,7 +31,6 @@ impl<I: Isa> Panel<I> for Lane {
 impl<I: Isa> Panel<I> for PairLane {
     type X = [f32; 2];
     type B = I::Pair;
-    const LINEAR_ROWS: usize = 4;
     #[inline(always)]
     fn splat(isa: I, x: &[f32; 2]) -> I::Pair {
         isa.splat_pair(x)
