@@ -149,8 +149,10 @@ impl ModelCard {
             &["of", "p50", "p95", "p99", "p99.9", "max", "mean", "answers"],
             &rows,
         );
-        for set in sets {
-            page.line(&format!("\n{}", measured_on(set)));
+        let mut machines: Vec<_> = sets.iter().map(|set| measured_on(set)).collect();
+        machines.dedup();
+        for machine in machines {
+            page.line(&format!("\n{machine}"));
         }
         if let Some(i) = &self.inference {
             let threads = if i.threads == 1 { "thread" } else { "threads" };
