@@ -38,17 +38,17 @@ fn damaged(path: &Path) -> DataError {
     }
 }
 
+/// Places and names of the columns that hold one value per row.
+fn flat_columns(reader: &SerializedFileReader<File>) -> impl Iterator<Item = (usize, String)> {
+    let columns = reader.metadata().file_metadata().schema_descr().columns();
+    let flat = columns.iter().enumerate().filter(|(_, c)| is_flat(c));
+    flat.map(|(i, c)| (i, c.name().to_owned()))
+}
+
 fn read_columns(path: &Path) -> Result<Columns, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let reader = SerializedFileReader::new(file).map_err(|error| malformed(path, &error))?;
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let leaves: Vec<usize> = (0..schema.num_columns())
-        .filter(|&i| is_flat(&schema.column(i)))
-        .collect();
-    let names: Vec<String> = leaves
-        .iter()
-        .map(|&i| schema.column(i).name().to_owned())
-        .collect();
+    let (leaves, names): (Vec<usize>, Vec<String>) = flat_columns(&reader).unzip();
     let layout = Layout::find(path, &names)?;
     let mut columns = Columns {
         time_name: names[layout.time].clone(),

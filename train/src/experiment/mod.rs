@@ -288,6 +288,7 @@ impl Experiment {
             self.defs,
             self.config.window,
             self.config.labels,
+            self.config.context_config(),
             self.config.split,
             self.config.data.max_missing_bars
         ]);

@@ -2,7 +2,7 @@
 
 use super::super::error::DataError;
 use super::super::frame::{Cells, places};
-use super::{Leaf, Meaning, Rows, damaged, is_flat, malformed, n_rows, shown};
+use super::{Leaf, Meaning, Rows, damaged, flat_columns, malformed, n_rows, shown};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::DataType;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
@@ -18,14 +18,7 @@ pub(in super::super) fn columns(path: &Path, names: &[String]) -> Result<Vec<(St
 fn read(path: &Path, names: &[String]) -> Result<Vec<(String, Cells)>, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let reader = SerializedFileReader::new(file).map_err(|error| malformed(path, &error))?;
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let leaves: Vec<usize> = (0..schema.num_columns())
-        .filter(|&i| is_flat(&schema.column(i)))
-        .collect();
-    let found: Vec<String> = leaves
-        .iter()
-        .map(|&i| schema.column(i).name().to_owned())
-        .collect();
+    let (leaves, found): (Vec<usize>, Vec<String>) = flat_columns(&reader).unzip();
     let places = places(path, names, &found)?;
     let mut columns: Vec<Option<Cells>> = vec![None; names.len()];
     let mut first_row = 1;
