@@ -1,0 +1,74 @@
+//! The raw rows of one window, for the ways that read whole windows.
+
+use crate::columns::RawWindow;
+use crate::error::RunError;
+use crate::model::Model;
+use crate::session::Sample;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The last rows of a series, the newest of them under way.
+pub(super) struct Past {
+    /// `[lookback, n_features]` raw, oldest first; the last row is the one under way.
+    rows: Vec<f64>,
+    n_features: usize,
+    /// Whether the last row has been taken and the others have not moved up yet.
+    is_full: bool,
+}
+
+impl Past {
+    /// No rows.
+    pub(super) fn new(model: &Model) -> Self {
+        let schema = model.schema();
+        Self {
+            rows: vec![0.0; schema.lookback() * schema.n_features()],
+            n_features: schema.n_features(),
+            is_full: false,
+        }
+    }
+
+    /// Lays a row behind the others, if a window could hold it.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        self.move_up();
+        let newest = self.rows.len() - self.n_features;
+        for (to, value) in self.rows[newest..].iter_mut().zip(row) {
+            *to = (*value).into();
+        }
+        model
+            .intake
+            .check_row(&self.rows[newest..], model.schema().lookback() - 1)
+    }
+
+    /// Keeps the row that was laid last.
+    pub(super) fn take(&mut self) {
+        self.is_full = true;
+    }
+
+    /// Makes room for the next row.
+    pub(super) fn move_up(&mut self) {
+        if core::mem::take(&mut self.is_full) {
+            self.rows.copy_within(self.n_features.., 0);
+        }
+    }
+
+    /// Forgets every row.
+    pub(super) fn reset(&mut self) {
+        self.rows.fill(0.0);
+        self.is_full = false;
+    }
+
+    /// `[lookback, n_features]`, oldest row first.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.rows
+    }
+
+    /// The same as a window of the past alone.
+    pub(super) fn window(&self) -> RawWindow<'_, f64> {
+        RawWindow {
+            values: &self.rows,
+            n_encoder: self.rows.len() / self.n_features,
+            n_decoder: 0,
+            index: 0,
+        }
+    }
+}
