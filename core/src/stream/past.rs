@@ -57,6 +57,11 @@ impl Past {
         self.is_full = false;
     }
 
+    /// A row of the window.
+    pub(super) fn row(&self, row: usize) -> &[f64] {
+        &self.rows[row * self.n_features..][..self.n_features]
+    }
+
     /// `[lookback, n_features]`, oldest row first.
     pub(super) fn values(&self) -> &[f64] {
         &self.rows
