@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 /// What the first row of a window says of all its rows.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// The row of the last change, and the one under way.
+    /// The row that was kept, and the one that was read last.
     last: IntakeWork,
     now: IntakeWork,
     is_known: bool,
@@ -29,7 +29,7 @@ impl Head {
         }
     }
 
-    /// Reads a window's first row; whether it says something else than the one before.
+    /// Reads a window's first row; whether it says something else than the one that was kept last.
     ///
     /// # Errors
     /// As [`Intake::read`].
@@ -39,12 +39,13 @@ impl Head {
         window: RawWindow<'_, S>,
     ) -> Result<(Flags, bool), RunError> {
         let flags = intake.read_first(window, 1, &mut self.now)?;
-        let has_changed = !self.is_known || !self.is_same(intake);
-        if has_changed {
-            core::mem::swap(&mut self.last, &mut self.now);
-            self.is_known = true;
-        }
-        Ok((flags, has_changed))
+        Ok((flags, !self.is_known || !self.is_same(intake)))
+    }
+
+    /// Keeps what the row that was read last says.
+    pub(crate) fn keep(&mut self) {
+        core::mem::swap(&mut self.last, &mut self.now);
+        self.is_known = true;
     }
 
     fn is_same(&self, intake: &Intake) -> bool {
@@ -58,12 +59,12 @@ impl Head {
             })
     }
 
-    /// The row of the last change.
+    /// The row that was kept.
     pub(crate) fn row(&self, intake: &Intake) -> Rows<'_> {
         intake.rows(&self.last)
     }
 
-    /// Centre and scale of every normalizer.
+    /// Centre and scale of every normalizer, as that row has them.
     pub(crate) fn targets(&self) -> &[CenterScale] {
         &self.last.targets
     }

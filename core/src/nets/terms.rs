@@ -93,21 +93,30 @@ impl Neighbours {
         (0..self.n).map(move |i| self.first + i * self.step + t)
     }
 
-    /// The first layer's gates of row `t` of all windows: where they lie, if they lie together, and otherwise gathered.
+    /// The first layer's gates of row `t` of all windows.
     pub(super) fn gates<'a>(
         self,
         terms: &'a mut RowTerms,
         t: usize,
         gathered: &'a mut [[Lane; 4]],
     ) -> &'a mut [[Lane; 4]] {
-        let first = self.first + t;
+        self.rows(&mut terms.gates, t, terms.sizes.gates, gathered)
+    }
+
+    /// Rows `t` of all windows, of `[places, width]`: where they lie, if they lie together, and otherwise gathered.
+    pub(super) fn rows<'a>(
+        self,
+        of_places: &'a mut [[Lane; 4]],
+        t: usize,
+        width: usize,
+        gathered: &'a mut [[Lane; 4]],
+    ) -> &'a mut [[Lane; 4]] {
         if self.step == 1 || self.n == 1 {
-            return terms.gates_of(first..first + self.n);
+            return &mut of_places[(self.first + t) * width..][..self.n * width];
         }
-        let n = terms.sizes.gates;
-        let gathered = &mut gathered[..self.n * n];
-        for (to, place) in gathered.chunks_exact_mut(n).zip(self.places(t)) {
-            to.copy_from_slice(&terms.gates[place * n..][..n]);
+        let gathered = &mut gathered[..self.n * width];
+        for (to, place) in gathered.chunks_exact_mut(width).zip(self.places(t)) {
+            to.copy_from_slice(&of_places[place * width..][..width]);
         }
         gathered
     }

@@ -120,6 +120,7 @@ impl Rolled {
         let (flags, has_changed) = self.head.read(&model.intake, self.past.window())?;
         self.flags = flags;
         if has_changed {
+            self.head.keep();
             let head = self.head.row(&model.intake);
             net.begin(model.kernels, &mut self.work, head);
         }
