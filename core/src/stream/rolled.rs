@@ -4,10 +4,11 @@ use super::past::Past;
 use crate::bundle::Arrival;
 use crate::columns::IntakeWork;
 use crate::columns::answer::Finish;
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{Contexts, OpenNet, RowsNet, RowsWork};
+use crate::saved::{Reader, Writer};
 use crate::session::Sample;
 
 /// A window whose last row is awaited.
@@ -103,6 +104,40 @@ impl Rolled {
     pub(super) fn reset(&mut self) {
         self.past.reset();
         self.n_run = 0;
+    }
+
+    /// Writes the last `n` rows taken.
+    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
+        self.past.save(n, to);
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.past.check(model, n, from)
+    }
+
+    /// Takes `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        model: &Model,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        self.reset();
+        for row in 0..n {
+            let laid = self.past.lay_saved(model, from)?;
+            laid.map_err(|_| StateError::Row { row })?;
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        self.past.copy_from(&source.past);
+        self.intake.copy_from(&source.intake);
+        self.work.copy_from(&source.work);
+        (self.n_run, self.flags) = (source.n_run, source.flags);
     }
 
     /// Attends to these contexts from the next answer on.
