@@ -54,6 +54,7 @@ mod layers;
 mod model;
 pub mod nets;
 pub mod plain;
+mod saved;
 mod session;
 pub mod simd;
 mod sliding;

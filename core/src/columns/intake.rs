@@ -77,6 +77,20 @@ pub(crate) struct IntakeWork {
     pub(crate) targets: Vec<CenterScale>,
 }
 
+impl IntakeWork {
+    /// Becomes what `source`, of the same intake, is.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            reals,
+            codes,
+            targets,
+        } = self;
+        reals.copy_from_slice(&source.reals);
+        codes.copy_from_slice(&source.codes);
+        targets.copy_from_slice(&source.targets);
+    }
+}
+
 /// A window of raw values: columns of the schema, oldest row first.
 #[derive(Clone, Copy)]
 pub(crate) struct RawWindow<'a, S> {

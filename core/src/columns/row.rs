@@ -59,6 +59,12 @@ impl Head {
             })
     }
 
+    /// Becomes what `source`, of the same intake, is.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        self.last.copy_from(&source.last);
+        self.is_known = source.is_known;
+    }
+
     /// The row that was kept.
     pub(crate) fn row(&self, intake: &Intake) -> Rows<'_> {
         intake.rows(&self.last)

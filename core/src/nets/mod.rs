@@ -126,6 +126,18 @@ pub(crate) enum RowsNeighbours {
     Xtrend(XtrendNeighbours),
 }
 
+impl RowsWork {
+    /// Becomes what `source`, of the same net, is, for a [`RowsNet::finish`] or a further [`RowsNet::pre_roll`].
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        match (self, source) {
+            (Self::Tft(work), Self::Tft(source)) => work.copy_from(source),
+            (Self::Xtrend(work), Self::Xtrend(source)) => work.copy_from(source),
+            // A quantile TFT is not run ahead.
+            _ => {}
+        }
+    }
+}
+
 impl OpenNet {
     /// Takes the net's tensors out of the bundle, all of them and no others.
     pub(crate) fn open(bundle: &Bundle, intake: &Intake, kernels: &Kernels) -> Result<Self, OpenError> {

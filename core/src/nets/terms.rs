@@ -53,6 +53,14 @@ impl RowTerms {
         Self::new(0, sizes)
     }
 
+    /// Becomes what `source`, of the same net and as many places, is.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        for (to, from) in self.selected.iter_mut().zip(&source.selected) {
+            to.copy_from_slice(from);
+        }
+        self.gates.copy_from_slice(&source.gates);
+    }
+
     /// Moves the terms of these places to the front.
     pub(crate) fn keep(&mut self, places: Range<usize>) {
         let Sizes { lanes, gates, .. } = self.sizes;

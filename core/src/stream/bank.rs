@@ -3,10 +3,11 @@
 use crate::bundle::Missing;
 use crate::columns::CenterScale;
 use crate::columns::answer::Finish;
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{LstmBank, LstmNet, OpenNet};
+use crate::saved::{Reader, Writer};
 use crate::session::{Sample, impute, refused};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -99,5 +100,51 @@ impl Bank {
     pub(super) fn reset(&mut self) {
         self.since_imputed = usize::MAX;
         self.bank.reset();
+    }
+
+    /// Writes the scaled rows that windows have still to read, and when a value was replaced.
+    pub(super) fn save(&self, lookback: usize, to: &mut Writer<'_>) {
+        to.count(self.since_imputed.min(lookback));
+        for row in self.bank.rows() {
+            row[..self.missing.len()].iter().for_each(|value| to.f32(*value));
+        }
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&self, lookback: usize, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        from.count("rows since a replaced value", lookback)?;
+        for row in 0..n {
+            for _ in &self.missing {
+                if !from.f32()?.is_finite() {
+                    return Err(StateError::Row { row });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        lookback: usize,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        self.reset();
+        self.since_imputed = from.count("rows since a replaced value", lookback)?;
+        self.x.fill(0.0);
+        for _ in 0..n {
+            for value in self.x.iter_mut().take(self.missing.len()) {
+                *value = from.f32()?;
+            }
+            self.bank.take(&self.x);
+        }
+        Ok(())
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        self.bank.copy_from(&source.bank);
+        self.since_imputed = source.since_imputed;
     }
 }

@@ -8,6 +8,7 @@ mod bank;
 mod bars;
 mod past;
 mod rolled;
+mod state;
 mod way;
 mod whole;
 
@@ -154,7 +155,6 @@ impl Stream {
             self.reset_rows();
         }
         let ready = bars.rows.push(bar)?;
-        bars.last_ns = Some(bar.ts_ns);
         match ready {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
             Ready::Row => self.push(bars.rows.row(), out).map_err(|error| {

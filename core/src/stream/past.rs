@@ -1,8 +1,9 @@
 //! The raw rows of one window, for the ways that read whole windows.
 
 use crate::columns::RawWindow;
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::model::Model;
+use crate::saved::{Reader, Writer};
 use crate::session::Sample;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,9 +35,13 @@ impl Past {
         for (to, value) in self.rows[newest..].iter_mut().zip(row) {
             *to = (*value).into();
         }
-        model
-            .intake
-            .check_row(&self.rows[newest..], model.schema().lookback() - 1)
+        self.check_newest(model)
+    }
+
+    fn check_newest(&self, model: &Model) -> Result<(), RunError> {
+        let newest = self.rows.len() - self.n_features;
+        let row = self.rows.len() / self.n_features - 1;
+        model.intake.check_row(&self.rows[newest..], row)
     }
 
     /// Keeps the row that was laid last.
@@ -60,6 +65,44 @@ impl Past {
     /// A row of the window.
     pub(super) fn row(&self, row: usize) -> &[f64] {
         &self.rows[row * self.n_features..][..self.n_features]
+    }
+
+    /// The last `n` rows taken, `[n, n_features]`; fewer than the lookback.
+    fn taken(&self, n: usize) -> &[f64] {
+        let under_way = if self.is_full { 0 } else { self.n_features };
+        let end = self.rows.len() - under_way;
+        &self.rows[end - n * self.n_features..end]
+    }
+
+    /// Writes the last `n` rows taken.
+    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
+        to.f64s(self.taken(n));
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        (0..n).try_for_each(|row| {
+            let laid = self.lay_saved(model, from)?;
+            laid.map_err(|_| StateError::Row { row })
+        })
+    }
+
+    /// Reads a row and lays it behind the others, if a window could hold it.
+    pub(super) fn lay_saved(
+        &mut self,
+        model: &Model,
+        from: &mut Reader<'_>,
+    ) -> Result<Result<(), RunError>, StateError> {
+        self.move_up();
+        let newest = self.rows.len() - self.n_features;
+        from.f64s(&mut self.rows[newest..])?;
+        Ok(self.check_newest(model))
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        self.rows.copy_from_slice(&source.rows);
+        self.is_full = source.is_full;
     }
 
     /// `[lookback, n_features]`, oldest row first.

@@ -7,10 +7,11 @@ use super::past::Past;
 use crate::bundle::Arrival;
 use crate::columns::answer::Finish;
 use crate::columns::{Head, IntakeWork};
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{Contexts, OpenNet, RowTerms, RowsNet, RowsWork};
+use crate::saved::{Reader, Writer};
 use crate::session::Sample;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -186,6 +187,55 @@ impl Rolled {
     pub(super) fn reset(&mut self) {
         self.past.reset();
         (self.n_run, self.n_terms) = (0, 0);
+    }
+
+    /// Writes the last `n` rows taken.
+    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
+        self.past.save(n, to);
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.past.check(model, n, from)
+    }
+
+    /// Takes `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        model: &Model,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        self.reset();
+        for row in 0..n {
+            let laid = self.past.lay_saved(model, from)?;
+            laid.map_err(|_| StateError::Row { row })?;
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            intake: _,
+            head,
+            work,
+            finish: _,
+            past,
+            terms,
+            remarks,
+            first,
+            n_terms,
+            n_run,
+            flags,
+        } = self;
+        head.copy_from(&source.head);
+        work.copy_from(&source.work);
+        past.copy_from(&source.past);
+        terms.copy_from(&source.terms);
+        remarks.copy_from_slice(&source.remarks);
+        (*first, *n_terms, *n_run, *flags) = (source.first, source.n_terms, source.n_run, source.flags);
     }
 
     /// Attends to these contexts from the next answer on.

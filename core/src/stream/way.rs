@@ -3,10 +3,11 @@
 use super::bank::Bank;
 use super::rolled::{Rolled, pre_rolls};
 use super::whole::Whole;
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{Contexts, OpenNet};
+use crate::saved::{Reader, Writer};
 use crate::session::Sample;
 use alloc::sync::Arc;
 
@@ -73,6 +74,58 @@ impl Way {
             Self::Bank(way) => way.reset(),
             Self::Rolled(way) => way.reset(),
             Self::Whole(way) => way.reset(),
+        }
+    }
+
+    /// Writes the last `n` rows taken, fewer than the lookback.
+    pub(super) fn save(&self, model: &Model, n: usize, to: &mut Writer<'_>) {
+        match self {
+            Self::Bank(way) => way.save(model.schema().lookback(), to),
+            Self::Rolled(way) => way.save(n, to),
+            Self::Whole(way) => way.save(n, to),
+        }
+    }
+
+    /// Bytes of `n` saved rows.
+    pub(super) fn n_bytes(&self, model: &Model, n: usize) -> usize {
+        let n_features = model.schema().n_features();
+        match self {
+            Self::Bank(_) => size_of::<u64>() + n * n_features * size_of::<f32>(),
+            Self::Rolled(_) | Self::Whole(_) => n * n_features * size_of::<f64>(),
+        }
+    }
+
+    /// Whether a window could hold each of `n` saved rows; nothing is taken.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        match self {
+            Self::Bank(way) => way.check(model.schema().lookback(), n, from),
+            Self::Rolled(way) => way.check(model, n, from),
+            Self::Whole(way) => way.check(model, n, from),
+        }
+    }
+
+    /// Begins anew with `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        model: &Model,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        match self {
+            Self::Bank(way) => way.restore(model.schema().lookback(), n, from),
+            Self::Rolled(way) => way.restore(model, n, from),
+            Self::Whole(way) => way.restore(model, n, from),
+        }
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        match (self, source) {
+            (Self::Bank(way), Self::Bank(source)) => way.copy_from(source),
+            (Self::Rolled(way), Self::Rolled(source)) => way.copy_from(source),
+            (Self::Whole(way), Self::Whole(source)) => way.copy_from(source),
+            // One model has one way.
+            _ => {}
         }
     }
 

@@ -1,10 +1,11 @@
 //! Nets that read a window at once: all of it is run when its last row arrives.
 
 use super::past::Past;
-use crate::error::RunError;
+use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::Contexts;
+use crate::saved::{Reader, Writer};
 use crate::session::{Sample, Session};
 use alloc::sync::Arc;
 
@@ -12,6 +13,8 @@ use alloc::sync::Arc;
 pub(super) struct Whole {
     session: Session,
     past: Past,
+    /// What the session attends to, of an X-Trend.
+    contexts: Option<Contexts>,
 }
 
 impl Whole {
@@ -20,6 +23,7 @@ impl Whole {
         Self {
             session: Session::new(model, 1),
             past: Past::new(model),
+            contexts: model.contexts().cloned(),
         }
     }
 
@@ -56,6 +60,43 @@ impl Whole {
 
     /// Attends to these contexts from the next answer on.
     pub(super) fn set_contexts(&mut self, contexts: &Contexts) -> Result<(), RunError> {
-        self.session.set_contexts(contexts)
+        self.session.set_contexts(contexts)?;
+        self.contexts = Some(contexts.clone());
+        Ok(())
+    }
+
+    /// Writes the last `n` rows taken.
+    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
+        self.past.save(n, to);
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.past.check(model, n, from)
+    }
+
+    /// Takes `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        model: &Model,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        self.reset();
+        for row in 0..n {
+            let laid = self.past.lay_saved(model, from)?;
+            laid.map_err(|_| StateError::Row { row })?;
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        self.past.copy_from(&source.past);
+        if let Some(contexts) = &source.contexts {
+            // Contexts of the same model: nothing to refuse.
+            let _ = self.set_contexts(contexts);
+        }
     }
 }

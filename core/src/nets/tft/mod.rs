@@ -81,6 +81,39 @@ pub(crate) struct TftWork {
     lengths: [usize; 2],
 }
 
+impl TftWork {
+    /// Becomes what `source`, of the same net, is as far as rows were run ahead.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            selected,
+            lstm,
+            gated,
+            enriched,
+            statics,
+            state,
+            rolled,
+            answers: _,
+            head: _,
+            scratch: _,
+            weights,
+            attention: _,
+            lengths,
+        } = self;
+        let of = [&source.selected, &source.lstm, &source.gated, &source.enriched];
+        for (to, from) in [selected, lstm, gated, enriched].into_iter().zip(of) {
+            to.copy_from_slice(from);
+        }
+        let of = [&source.statics, &source.state, &source.rolled];
+        for (to, from) in [statics, state, rolled].into_iter().zip(of) {
+            to.copy_from_slice(from);
+        }
+        for (to, from) in weights.iter_mut().zip(&source.weights) {
+            to.copy_from_slice(from);
+        }
+        *lengths = source.lengths;
+    }
+}
+
 impl TftNet {
     /// Takes the net's tensors out of the bundle.
     pub(crate) fn open(bundle: &Bundle, config: &TftConfig) -> Result<Self, OpenError> {

@@ -78,6 +78,43 @@ struct Buffers {
     n_attended: usize,
 }
 
+impl XtrendWork {
+    /// Becomes what `source`, of the same net, is as far as rows were run ahead; attends to the same contexts.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            contexts,
+            buffers,
+            entity,
+        } = self;
+        *entity = source.entity;
+        contexts.clone_from(&source.contexts);
+        buffers.copy_from(&source.buffers);
+    }
+}
+
+impl Buffers {
+    fn copy_from(&mut self, source: &Self) {
+        let Self {
+            rows,
+            pair: _,
+            head: _,
+            scratch: _,
+            weights,
+            attention,
+            states,
+            rolled,
+            n_attended,
+        } = self;
+        let of = source.rows.iter().chain(&source.weights).chain(&source.states);
+        let to = rows.iter_mut().chain(weights).chain(states).chain(rolled);
+        for (to, from) in to.zip(of.chain(&source.rolled)) {
+            to.copy_from_slice(from);
+        }
+        attention.copy_from_slice(&source.attention);
+        *n_attended = source.n_attended;
+    }
+}
+
 /// One series to encode.
 #[derive(Clone, Copy)]
 struct Job<'a> {
