@@ -113,19 +113,21 @@ impl Intake {
         let [window, row] = place;
         let reals = &mut work.reals[to * self.stride()..];
         let codes = &mut work.codes[to * self.n_codes..];
-        for (column, (value, about)) in values.iter().zip(&self.columns).enumerate() {
+        for (column, about) in self.columns.iter().enumerate() {
             let at = Place { window, row, column };
             let is_read = about.role != Role::Static;
             match about.kind {
                 Kind::Code { place, n, unknown } if is_read => {
-                    codes[place] = code_at((*value).into(), (n, unknown), at, &mut flags)?;
+                    let value = values[column].into();
+                    codes[place] = code_at(value, (n, unknown), at, &mut flags)?;
                 }
                 Kind::Code { place, .. } => codes[place] = 0,
                 Kind::Real { place, scale } if is_read => {
-                    let scaled = self.scaled((*value).into(), scale, head.targets());
+                    let scaled = self.scaled(values[column].into(), scale, head.targets());
                     reals[place] = about.real_at(scaled, at, &mut flags)?;
                 }
                 Kind::Real { place, .. } => reals[place] = 0.0,
+                // Behind the columns that are handed in.
                 Kind::Derived { place, scale, what } => {
                     let value = self.derive(what, row, self.lookback, head.targets());
                     reals[place] = ((value - scale.center) / scale.scale) as f32;
