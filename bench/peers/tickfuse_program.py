@@ -28,8 +28,7 @@ class Tickfuse:
 
     def inputs(self) -> list[dict]:
         """The columns that a row has."""
-        schema = json.loads(self._run("inspect", self.bundle, "--json"))
-        return schema["inputs"]
+        return json.loads(self._run("inspect", self.bundle, "--json"))["schema"]["inputs"]
 
     def predict(self, rows: Path, answers: Path) -> None:
         """Answers every window of a table of rows."""

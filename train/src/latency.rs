@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
-use tickfuse_core::bundle::Precision;
+use tickfuse_core::bundle::{Precision, Role};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::{Flags, Model, Session, Sliding, Stream};
 
@@ -238,8 +238,9 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
 }
 
 fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
-    let golden = model.bundle().golden();
-    let rows: Vec<&[f32]> = golden.input.chunks_exact(model.schema().n_features()).collect();
+    let n_features = model.schema().n_features();
+    let series = one_series(model, model.bundle().golden().input.len() / n_features);
+    let rows: Vec<&[f32]> = series.chunks_exact(n_features).collect();
     let mut stream = Stream::new(model)?;
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = rows.iter().cycle();
@@ -286,10 +287,7 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
 pub const SLID: usize = 2_000;
 
 fn slides(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
-    let (golden, n_features) = (model.bundle().golden(), model.schema().n_features());
-    let n_rows = SLID + model.schema().n_rows() - 1;
-    let rows = golden.input.iter().copied().cycle();
-    let series: Vec<f32> = rows.take(n_rows * n_features).collect();
+    let series = one_series(model, SLID + model.schema().n_rows() - 1);
     let mut sliding = Sliding::new(model, 1);
     let mut out = vec![0.0; SLID * model.schema().n_outputs()];
     let mut flags = vec![Flags::NONE; SLID];
@@ -312,6 +310,18 @@ fn slides(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyE
 
 /// Timed rows that find nothing prepared.
 const UNPREPARED: u64 = 2_000;
+
+/// The rows of the golden windows in turn, with the statics of the first.
+fn one_series(model: &Model, n_rows: usize) -> Vec<f32> {
+    let (golden, inputs) = (model.bundle().golden(), &model.schema().inputs);
+    let n_features = model.schema().n_features();
+    let value = |(i, value): (usize, &f32)| match inputs[i % n_features].role {
+        Role::Static => golden.input[i % n_features],
+        _ => *value,
+    };
+    let values = golden.input.iter().cycle().take(n_rows * n_features);
+    values.enumerate().map(value).collect()
+}
 
 /// Processor time of this thread.
 fn processor_ns() -> u64 {
