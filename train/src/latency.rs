@@ -3,7 +3,8 @@
 //!
 //! Every call is timed alone, into a histogram of three significant digits; the time of reading the clock is measured
 //! first and stated, not subtracted. Inputs are the rows of the model's golden windows in turn, in memory. An arriving row finds
-//! its stream prepared; what preparing takes, and a row that finds it unprepared, are stated beside it.
+//! its stream prepared; what preparing takes, rows that come in a burst and find nothing prepared, and the very first answer are
+//! stated beside it.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -77,7 +78,15 @@ pub struct LatencyReport {
     /// The answer to a row that found the one before it taken and nothing prepared since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unprepared_ns: Option<Percentiles>,
+    /// The answers to all rows of a burst but its first, of [`BURST`] rows without a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ns: Option<Percentiles>,
+    /// The first answer that the session or stream gave in its life; a stream was prepared for it.
+    pub first_ns: u64,
 }
+
+/// Rows of a burst.
+pub const BURST: u64 = 8;
 
 /// Percentiles of a histogram, ns.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -163,6 +172,8 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         latency_ns: percentiles(&timed.call),
         prepare_ns: timed.prepare.as_ref().map(percentiles),
         unprepared_ns: timed.unprepared.as_ref().map(percentiles),
+        burst_ns: timed.burst.as_ref().map(percentiles),
+        first_ns: timed.first,
     })
 }
 
@@ -181,6 +192,8 @@ struct Timed {
     call: Histogram<u64>,
     prepare: Option<Histogram<u64>>,
     unprepared: Option<Histogram<u64>>,
+    burst: Option<Histogram<u64>>,
+    first: u64,
 }
 
 /// Memory that is nobody else's, larger than any cache on the way to it.
@@ -216,6 +229,10 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
     let mut each = inputs.iter().cycle();
     let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
+    timed(&mut histogram, || {
+        session.run(inputs[0], std::hint::black_box(&mut out))
+    })?;
+    let first = histogram.max();
     for i in 0..options.warmup + options.n {
         let input = each.next().copied().unwrap_or(inputs[0]);
         flush.caches();
@@ -230,6 +247,8 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
         call: histogram,
         prepare: None,
         unprepared: None,
+        burst: None,
+        first,
     })
 }
 
@@ -240,11 +259,15 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = rows.iter().cycle();
     let mut next = || each.next().copied().unwrap_or(rows[0]);
-    for _ in 0..model.schema().lookback() {
+    for _ in 1..model.schema().lookback() {
         let _ = stream.push(next(), &mut out)?;
     }
     let mut flush = Flush::new(options.cold);
-    let [mut call, mut prepare, mut unprepared] = [(); 3].map(|()| new_histogram());
+    let [mut call, mut prepare, mut unprepared, mut burst] = [(); 4].map(|()| new_histogram());
+    stream.prepare();
+    let row = next();
+    let _ = timed(&mut call, || stream.push(row, std::hint::black_box(&mut out)))?;
+    let first = call.max();
     for i in 0..options.warmup + options.n {
         if i == options.warmup {
             call.clear();
@@ -263,23 +286,30 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
             }
         }
     }
-    for _ in 0..options.n.min(UNPREPARED) {
+    for _ in 0..options.n.min(BURSTS) {
         stream.prepare();
         let _ = stream.push(next(), &mut out)?;
         let row = next();
         let _ = timed(&mut unprepared, || {
             stream.push(row, std::hint::black_box(&mut out))
         })?;
+        for _ in 2..BURST {
+            let row = next();
+            let _ = timed(&mut burst, || stream.push(row, std::hint::black_box(&mut out)))?;
+        }
     }
+    burst += &unprepared;
     Ok(Timed {
         call,
         prepare: Some(prepare),
         unprepared: Some(unprepared),
+        burst: Some(burst),
+        first,
     })
 }
 
-/// Timed rows that find nothing prepared.
-const UNPREPARED: u64 = 2_000;
+/// Bursts that are timed.
+const BURSTS: u64 = 1_000;
 
 /// From 1 ns to a minute, three digits.
 fn new_histogram() -> Histogram<u64> {
@@ -369,11 +399,16 @@ impl LatencyReport {
             self.mode.name(),
             self.latency_ns.text(),
         );
-        for (what, figures) in [("prepare", &self.prepare_ns), ("unprepared", &self.unprepared_ns)] {
+        let others = [
+            ("prepare", &self.prepare_ns),
+            ("unprepared", &self.unprepared_ns),
+            ("burst", &self.burst_ns),
+        ];
+        for (what, figures) in others {
             if let Some(figures) = figures {
                 text += &format!("\n{what}: {}", figures.text());
             }
         }
-        text
+        text + &format!("\nfirst answer: {:.2} us", self.first_ns as f64 / 1000.0)
     }
 }
