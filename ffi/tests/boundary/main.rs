@@ -7,6 +7,7 @@ mod compiler;
 mod consumers;
 mod contexts;
 mod cpp;
+mod delivery;
 mod header;
 mod library;
 mod misuse;
