@@ -42,7 +42,12 @@
  * type, each length for being one that memory can have. What cannot be checked is the caller's promise: that a
  * pointer leads to as many readable (outputs: writable) elements as stated, for the duration of the call, that text
  * ends with a zero byte, and that a handle came from this library and has not been freed. Only handles outlive
- * the call: nothing else the caller hands in is kept.
+ * the call: nothing else the caller hands in is kept, but for the memory of handles made by an _init function.
+ *
+ * Memory. Handles of _new functions lie on the heap. A session or stream may lie in the caller's memory instead: ask
+ * _size how much that takes and _align how it must be aligned, hand a block to _init, and let go of the handle with
+ * _free, as of any other, after which the block is the caller's again. All that the handle ever uses lies in the block,
+ * buffers included; making, using and freeing it allocates nothing. Blocks that are not zeroed are fine.
  *
  * Structures lead with their size, which the caller sets, best by their _INIT macro, also where they are outputs.
  * Later versions of this header may add fields at the end. Of an output, fields the library does not know are left
@@ -55,10 +60,11 @@
  * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
  * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run* and all of tickfuse_stream_* but _new, _free and _set_contexts allocate
- * nothing, lock nothing and call no system function, whether they answer or refuse. One exception lies outside the
- * library: in a library loaded with dlopen() the C runtime may allocate a thread's storage for the error text when the
- * thread meets its first failure. A thread that cannot afford that calls tickfuse_last_error(NULL, 0) once beforehand.
+ * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* but _new, _size,
+ * _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
+ * refuse. One exception lies outside the library: in a library loaded with dlopen() the C runtime may allocate a
+ * thread's storage for the error text when the thread meets its first failure. A thread that cannot afford that calls
+ * tickfuse_last_error(NULL, 0) once beforehand.
  * Elsewhere, when memory for a small object cannot be had, the process ends, as is usual in programs written in Rust.
  *
  * Defects. An internal failure (a Rust panic) does not cross this interface: the call returns TICKFUSE_ERR_PANIC, the
@@ -85,7 +91,7 @@ extern "C" {
  * numbers are equal and the library's minor number is not below the one the program was compiled with. A minor step
  * adds functions, numbers, flags or fields at the end of a structure led by its size; anything else is a major step.
  */
-#define TICKFUSE_ABI_VERSION 0x00010001
+#define TICKFUSE_ABI_VERSION 0x00010002
 
 /* The version of the library that is loaded, to compare with the macro. */
 uint32_t tickfuse_abi_version(void) TICKFUSE_NOEXCEPT;
@@ -96,15 +102,19 @@ typedef int32_t tickfuse_status;
 
 #define TICKFUSE_OK 0
 
+/* 0xx: the call did what it should. */
+#define TICKFUSE_WARMING_UP 1 /* of tickfuse_fast_call() alone: too little was seen yet; out was left alone */
+
 /* 1xx: the call itself is wrong. */
 #define TICKFUSE_ERR_NULL 100      /* a pointer is NULL */
 #define TICKFUSE_ERR_ALIGNMENT 101 /* a pointer is not aligned for its type */
 #define TICKFUSE_ERR_LENGTH 102    /* a length no memory can have, or max_batch or index out of range */
-#define TICKFUSE_ERR_BUFFER 103    /* the buffer for a text or for weights is too small */
+#define TICKFUSE_ERR_BUFFER 103    /* the memory for a text, for weights or for a handle is too small */
 #define TICKFUSE_ERR_OPTIONS 104   /* an options structure: its size, a flag, a level or a reserved field */
 #define TICKFUSE_ERR_PATH 105      /* a path that this system cannot express */
 #define TICKFUSE_ERR_BUSY 106      /* the session or stream is running another call */
 #define TICKFUSE_ERR_STRUCTURE 107 /* another structure: its size, or a field that is not known */
+#define TICKFUSE_ERR_CHOICE 108    /* a number that stands for none of the choices */
 
 /* 2xx: a model was not opened. */
 #define TICKFUSE_ERR_OPEN_IO 200           /* the file could not be read */
@@ -244,6 +254,67 @@ tickfuse_status tickfuse_model_hash(const tickfuse_model *model, char *buf, size
 tickfuse_status tickfuse_model_schema_json(const tickfuse_model *model, char *buf, size_t len,
                                            size_t *needed) TICKFUSE_NOEXCEPT;
 
+/* Size of a name or unit in the structures below, with the zero; longer ones are cut, and whole in the JSON. */
+#define TICKFUSE_LABEL_SIZE 128
+
+/* When an input is known. */
+#define TICKFUSE_ROLE_OBSERVED 0 /* up to the present */
+#define TICKFUSE_ROLE_KNOWN 1    /* also in the future */
+#define TICKFUSE_ROLE_STATIC 2   /* constant: read in the first row of a window */
+
+/* What happens to an input that is NaN or infinite. */
+#define TICKFUSE_MISSING_REFUSED 0 /* the window or row is: TICKFUSE_ERR_RUN_NON_FINITE */
+#define TICKFUSE_MISSING_IMPUTED 1 /* it is replaced by its scaler's centre: TICKFUSE_FLAG_IMPUTED */
+
+/* One column of a row. */
+typedef struct tickfuse_input {
+    size_t size;                    /* sizeof(tickfuse_input), set by the caller */
+    size_t n_categories;            /* codes of a categorical column are below it; 0 for a real one */
+    uint32_t role;                  /* TICKFUSE_ROLE_* */
+    uint32_t missing;               /* TICKFUSE_MISSING_* */
+    uint32_t is_of_bars;            /* 1 where a stream of bars makes the column, otherwise 0 */
+    uint32_t reserved;              /* zero */
+    char name[TICKFUSE_LABEL_SIZE]; /* ends with a zero */
+} tickfuse_input;
+
+#define TICKFUSE_INPUT_INIT {sizeof(tickfuse_input), 0, 0, 0, 0, 0, {0}}
+
+/* Column number index, from 0, below tickfuse_model_n_features(); above, TICKFUSE_ERR_LENGTH. */
+tickfuse_status tickfuse_model_input(const tickfuse_model *model, size_t index,
+                                     tickfuse_input *out) TICKFUSE_NOEXCEPT;
+
+/* What a number of an answer is. */
+#define TICKFUSE_OUTPUT_VALUE 0       /* a value in its unit */
+#define TICKFUSE_OUTPUT_PROBABILITY 1 /* in 0 to 1 */
+#define TICKFUSE_OUTPUT_POSITION 2    /* in -1 to 1 */
+#define TICKFUSE_OUTPUT_QUANTILE 3    /* the predicted value at the level tau */
+#define TICKFUSE_OUTPUT_MEAN 4        /* of a Gaussian */
+#define TICKFUSE_OUTPUT_DEVIATION 5   /* of a Gaussian */
+
+/* One number of an answer. */
+typedef struct tickfuse_output {
+    size_t size;                    /* sizeof(tickfuse_output), set by the caller */
+    uint32_t kind;                  /* TICKFUSE_OUTPUT_* */
+    uint32_t step;                  /* the step it speaks of, from 1 */
+    double tau;                     /* level of a quantile; 0 for all else */
+    char name[TICKFUSE_LABEL_SIZE]; /* distinct within the model; ends with a zero */
+    char unit[TICKFUSE_LABEL_SIZE]; /* such as "log_return"; ends with a zero */
+} tickfuse_output;
+
+#define TICKFUSE_OUTPUT_INIT {sizeof(tickfuse_output), 0, 0, 0, {0}, {0}}
+
+/* Number index, from 0, below tickfuse_model_n_outputs(); above, TICKFUSE_ERR_LENGTH. */
+tickfuse_status tickfuse_model_output(const tickfuse_model *model, size_t index,
+                                      tickfuse_output *out) TICKFUSE_NOEXCEPT;
+
+/* How a row that arrives is answered. */
+#define TICKFUSE_ARRIVAL_NONE 0         /* not at all: the model reads rows of the future, so it has no streams */
+#define TICKFUSE_ARRIVAL_WHOLE_WINDOW 1 /* by its whole window, all of it on arrival */
+#define TICKFUSE_ARRIVAL_PREPARED 2     /* after tickfuse_stream_prepare(), by its own step alone */
+
+/* TICKFUSE_ARRIVAL_* of the model; TICKFUSE_ARRIVAL_NONE also for a handle as above. */
+uint32_t tickfuse_model_arrival(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
 /* ---- Session ---------------------------------------------------------------------------------------------------- */
 
 /* The working memory for whole windows of one model: one per thread. */
@@ -265,6 +336,25 @@ typedef struct tickfuse_session tickfuse_session;
  */
 tickfuse_status tickfuse_session_new(const tickfuse_model *model, size_t max_batch,
                                      tickfuse_session **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * Bytes of a block for tickfuse_session_init() with this model and max_batch: the same for every call, on every machine
+ * of the same level and version of the library. 0 where no such session can be made. Makes one on the heap to find out.
+ */
+size_t tickfuse_session_size(const tickfuse_model *model, size_t max_batch) TICKFUSE_NOEXCEPT;
+
+/* Bytes to whose multiple the block's address must be aligned. */
+size_t tickfuse_session_align(void) TICKFUSE_NOEXCEPT;
+
+/*
+ * The session of tickfuse_session_new() in the caller's memory.
+ *
+ * memory: len bytes that are the library's until the session is freed. Fewer than tickfuse_session_size() are
+ *         TICKFUSE_ERR_BUFFER.
+ * out:    the session, to be given to tickfuse_session_free().
+ */
+tickfuse_status tickfuse_session_init(const tickfuse_model *model, size_t max_batch, void *memory, size_t len,
+                                      tickfuse_session **out) TICKFUSE_NOEXCEPT;
 
 /*
  * Answers one window of raw (unscaled) inputs.
@@ -443,6 +533,12 @@ typedef struct tickfuse_step {
  */
 tickfuse_status tickfuse_stream_new(const tickfuse_model *model, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
 
+/* As tickfuse_session_size(), tickfuse_session_align() and tickfuse_session_init(). */
+size_t tickfuse_stream_size(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+size_t tickfuse_stream_align(void) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_stream_init(const tickfuse_model *model, void *memory, size_t len,
+                                     tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
 /*
  * Takes one row of raw inputs and answers the window that it ends.
  *
@@ -540,6 +636,44 @@ tickfuse_status tickfuse_stream_set_contexts(tickfuse_stream *stream,
 
 /* Lets go of a stream. NULL is fine. */
 void tickfuse_stream_free(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/* ---- Fast handles ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A hot call of which all but the addresses was said beforehand: for languages where every argument of a call costs. It
+ * does what the call it stands for does, and belongs to its stream or session: it is not to be called after that was
+ * freed, and one of several of the same stream or session is refused with TICKFUSE_ERR_BUSY while another runs.
+ */
+typedef struct tickfuse_fast tickfuse_fast;
+
+/* What it stands for. */
+#define TICKFUSE_FAST_PUSH 0 /* tickfuse_stream_push() */
+#define TICKFUSE_FAST_PEEK 1 /* tickfuse_stream_peek() */
+#define TICKFUSE_FAST_RUN 2  /* tickfuse_session_run() */
+#define TICKFUSE_FAST_F64 16 /* added to one of these: from doubles */
+
+/* A fast push or peek. Any other action is TICKFUSE_ERR_CHOICE. out: to be given to tickfuse_fast_free(). */
+tickfuse_status tickfuse_fast_of_stream(tickfuse_stream *stream, uint32_t action,
+                                        tickfuse_fast **out) TICKFUSE_NOEXCEPT;
+
+/* A fast run of one window. Likewise. */
+tickfuse_status tickfuse_fast_of_session(tickfuse_session *session, uint32_t action,
+                                         tickfuse_fast **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * TICKFUSE_OK where out holds the answer, TICKFUSE_WARMING_UP where a stream has seen too little yet, otherwise the
+ * status of the call it stands for.
+ *
+ * values: floats or doubles: a row of n_features, or a window.
+ * out:    [n_outputs].
+ */
+tickfuse_status tickfuse_fast_call(const tickfuse_fast *fast, const void *values, float *out) TICKFUSE_NOEXCEPT;
+
+/* TICKFUSE_FLAG_* of its last answer; 0 before there was one. */
+uint32_t tickfuse_fast_flags(const tickfuse_fast *fast) TICKFUSE_NOEXCEPT;
+
+/* Lets go of a fast handle, not of its stream or session. NULL is fine. */
+void tickfuse_fast_free(tickfuse_fast *fast) TICKFUSE_NOEXCEPT;
 
 #ifdef __cplusplus
 }

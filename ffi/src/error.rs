@@ -27,6 +27,10 @@ pub(crate) enum UseError {
         needed: usize,
         found: usize,
     },
+    Memory {
+        needed: usize,
+        found: usize,
+    },
     Index {
         limit: usize,
         found: usize,
@@ -42,6 +46,9 @@ pub(crate) enum UseError {
         found: u32,
     },
     OptionsLevel,
+    Action {
+        found: u32,
+    },
     #[cfg_attr(unix, allow(dead_code, reason = "any bytes are a path on Unix"))]
     Path,
     /// The handle.
@@ -54,13 +61,14 @@ impl UseError {
             Self::Null(_) => Status::Null,
             Self::Alignment { .. } => Status::Alignment,
             Self::Length { .. } | Self::Index { .. } => Status::Length,
-            Self::Buffer { .. } | Self::Values { .. } => Status::Buffer,
+            Self::Buffer { .. } | Self::Values { .. } | Self::Memory { .. } => Status::Buffer,
             Self::Structure {
                 parameter: "options", ..
             }
             | Self::OptionsFlags { .. }
             | Self::OptionsReserved { .. }
             | Self::OptionsLevel => Status::Options,
+            Self::Action { .. } => Status::Choice,
             Self::Structure { .. } => Status::Structure,
             Self::Path => Status::Path,
             Self::Busy(_) => Status::Busy,
@@ -95,6 +103,9 @@ impl fmt::Display for UseError {
             Self::Values { needed, found } => {
                 write!(f, "values: expected room for {needed} values, found {found}")
             }
+            Self::Memory { needed, found } => {
+                write!(f, "memory: expected {needed} bytes, found {found}")
+            }
             Self::Index { limit, found } => {
                 write!(f, "index: expected below {limit}, found {found}")
             }
@@ -104,6 +115,7 @@ impl fmt::Display for UseError {
             Self::OptionsLevel => {
                 f.write_str("options.level: expected portable, avx2, avx512, avx512bf16 or NULL")
             }
+            Self::Action { found } => write!(f, "action: {found} is none of this handle's"),
             Self::Path => f.write_str("path: expected UTF-8"),
             Self::Busy(handle) => {
                 write!(
@@ -257,6 +269,10 @@ mod tests {
                 "values: expected room for 6 values, found 5",
             ),
             (
+                UseError::Memory { needed: 6, found: 5 },
+                "memory: expected 6 bytes, found 5",
+            ),
+            (
                 UseError::Index { limit: 2, found: 2 },
                 "index: expected below 2, found 2",
             ),
@@ -287,6 +303,7 @@ mod tests {
                 "options.reserved: expected 0, found 1",
             ),
             (UseError::OptionsLevel, "options.level: "),
+            (UseError::Action { found: 9 }, "action: 9 "),
             (UseError::Path, "path: "),
             (
                 UseError::Busy("stream"),

@@ -50,7 +50,7 @@ impl fmt::Write for Text {
 }
 
 /// The largest end of a character in `s` at or below `limit`.
-fn floor_boundary(s: &str, limit: usize) -> usize {
+pub(crate) fn floor_boundary(s: &str, limit: usize) -> usize {
     let limit = limit.min(s.len());
     (0..=limit).rev().find(|i| s.is_char_boundary(*i)).unwrap_or(0)
 }

@@ -82,7 +82,7 @@ pub(crate) fn programs(name: &str, standard: &str, source: &str, folder: &Path) 
         kinds.push(("watched", fixed, &SANITIZERS));
     }
     let made = |(kind, library, more): (&str, &Path, &[&str])| {
-        let program = folder.join(format!("{source}-{kind}"));
+        let program = folder.join(format!("{}-{kind}", source.replace('/', "-")));
         let mut command = compiler(name, standard);
         command.args(more).arg(source);
         link(&mut command, library, &program);

@@ -113,7 +113,7 @@ pub(crate) fn cases(folder: &Path) -> Vec<Case> {
 }
 
 /// Compiles `source` against either library and hands each program to `check`.
-fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&Path, &Case)) {
+pub(crate) fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&Path, &Case)) {
     if !has(compiler) {
         return;
     }
@@ -131,6 +131,16 @@ fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&P
 fn a_c_program_gets_the_bits_that_rust_gets() {
     with_programs("cc", "-std=c11", "consumer.c", |program, case| {
         assert_eq!(case.run(program), case.expected_from_c());
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_that_meet_in_a_session_and_a_forked_child_get_right_answers_or_none() {
+    with_programs("c++", "-std=c++17", "apart.cpp", |program, case| {
+        let told = "threads 1000 of 1000, 0 wrong, some right\nchild 7\nparent right\n";
+        let answer = digits(&case.answers[0].1);
+        assert_eq!(case.run(program), format!("answer{answer}\n{told}"));
     });
 }
 
