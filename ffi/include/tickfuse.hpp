@@ -192,6 +192,24 @@ struct ContextShape {
     std::size_t n_columns = 0;
 };
 
+// One column of a row, as tickfuse_input describes it.
+struct Input {
+    std::string name;
+    std::size_t n_categories = 0; // 0 for a real
+    std::uint32_t role = 0;       // TICKFUSE_ROLE_*
+    std::uint32_t missing = 0;    // TICKFUSE_MISSING_*
+    bool is_of_bars = false;
+};
+
+// One number of an answer, as tickfuse_output describes it.
+struct Output {
+    std::string name;
+    std::string unit;
+    std::uint32_t kind = 0; // TICKFUSE_OUTPUT_*
+    std::uint32_t step = 0; // from 1
+    double tau = 0.0;       // level of a quantile; 0 for all else
+};
+
 // An opened model file. Immutable: any number of threads may use one.
 class Model {
   public:
@@ -218,6 +236,9 @@ class Model {
     std::size_t n_features() const noexcept { return tickfuse_model_n_features(get()); }
     std::size_t n_outputs() const noexcept { return tickfuse_model_n_outputs(get()); }
 
+    // TICKFUSE_ARRIVAL_*.
+    std::uint32_t arrival() const noexcept { return tickfuse_model_arrival(get()); }
+
     // Empty for a handle that was moved from.
     std::string_view level() const noexcept {
         const char *name = tickfuse_model_level(get());
@@ -241,6 +262,20 @@ class Model {
         return finished(status, std::move(text));
     }
 
+    Expected<std::vector<Input>> try_inputs() const noexcept {
+        tickfuse_input found = TICKFUSE_INPUT_INIT;
+        return columns<Input>(n_features(), tickfuse_model_input, found, [&] {
+            return Input{found.name, found.n_categories, found.role, found.missing, found.is_of_bars != 0};
+        });
+    }
+
+    Expected<std::vector<Output>> try_outputs() const noexcept {
+        tickfuse_output found = TICKFUSE_OUTPUT_INIT;
+        return columns<Output>(n_outputs(), tickfuse_model_output, found, [&] {
+            return Output{found.name, found.unit, found.kind, found.step, found.tau};
+        });
+    }
+
     Expected<ContextShape> try_context_shape() const noexcept {
         ContextShape shape;
         const tickfuse_status status =
@@ -261,11 +296,27 @@ class Model {
     }
     std::string hash() const { return try_hash().value(); }
     std::string schema_json() const { return try_schema_json().value(); }
+    std::vector<Input> inputs() const { return try_inputs().value(); }
+    std::vector<Output> outputs() const { return try_outputs().value(); }
     ContextShape context_shape() const { return try_context_shape().value(); }
 #endif
 
   private:
     explicit Model(tickfuse_model *handle) noexcept : handle_(handle) {}
+
+    // `n` columns, which `call` writes to `found` and `in_cpp` reads there.
+    template <class T, class Call, class C, class InCpp>
+    Expected<std::vector<T>> columns(std::size_t n, Call call, C &found, InCpp &&in_cpp) const {
+        std::vector<T> all;
+        for (std::size_t i = 0; i < n; i++) {
+            const tickfuse_status status = call(get(), i, &found);
+            if (status != TICKFUSE_OK) {
+                return Failure::of(status);
+            }
+            all.push_back(in_cpp());
+        }
+        return all;
+    }
 
     // A text without its zero.
     static Expected<std::string> finished(tickfuse_status status, std::string text) {
@@ -341,6 +392,20 @@ class Session {
     static Expected<Session> try_new(const Model &model, std::size_t max_batch = 1) noexcept {
         return detail::made<Session, tickfuse_session>(
             [&](tickfuse_session **out) { return tickfuse_session_new(model.get(), max_batch, out); });
+    }
+
+    // Bytes of a block for try_new_in(), and to whose multiple its address must be aligned; 0 where there is no such session.
+    static std::size_t size(const Model &model, std::size_t max_batch = 1) noexcept {
+        return tickfuse_session_size(model.get(), max_batch);
+    }
+    static std::size_t align() noexcept { return tickfuse_session_align(); }
+
+    // A session in a block of the caller's, which must outlive it.
+    static Expected<Session> try_new_in(void *memory, std::size_t len, const Model &model,
+                                        std::size_t max_batch = 1) noexcept {
+        return detail::made<Session, tickfuse_session>([&](tickfuse_session **out) {
+            return tickfuse_session_init(model.get(), max_batch, memory, len, out);
+        });
     }
 
     static Session own(tickfuse_session *handle) noexcept { return Session(handle); }
@@ -458,6 +523,14 @@ class Stream {
     static Expected<Stream> try_new(const Model &model) noexcept {
         return detail::made<Stream, tickfuse_stream>(
             [&](tickfuse_stream **out) { return tickfuse_stream_new(model.get(), out); });
+    }
+
+    // As of a Session.
+    static std::size_t size(const Model &model) noexcept { return tickfuse_stream_size(model.get()); }
+    static std::size_t align() noexcept { return tickfuse_stream_align(); }
+    static Expected<Stream> try_new_in(void *memory, std::size_t len, const Model &model) noexcept {
+        return detail::made<Stream, tickfuse_stream>(
+            [&](tickfuse_stream **out) { return tickfuse_stream_init(model.get(), memory, len, out); });
     }
 
     static Stream own(tickfuse_stream *handle) noexcept { return Stream(handle); }

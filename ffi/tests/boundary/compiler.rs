@@ -119,7 +119,9 @@ pub(crate) fn told_alike(source: &str) -> impl Iterator<Item = &'static Program>
     static ALL: OnceLock<Vec<Program>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let c = ["streams.c", "contexts.c"].into_iter().filter(|_| has("cc"));
+        let c = ["streams.c", "contexts.c", "memory.c"]
+            .into_iter()
+            .filter(|_| has("cc"));
         let c = c.flat_map(|source| {
             let paths = programs("cc", "-std=c11", source, folder);
             paths.into_iter().map(move |path| Program { path, source })

@@ -1,7 +1,8 @@
-// A C++17 program that does what streams.c and contexts.c do, through tickfuse.hpp, and prints the same.
+// A C++17 program that does what streams.c, contexts.c and memory.c do, through tickfuse.hpp, and prints the same.
 //
 //     handles rows MODEL FILE
 //     handles bars MODEL FILE
+//     handles memory MODEL FILE
 //     handles attend MODEL WINDOW ROWS
 //     handles lengths MODEL WINDOW N_ENCODER N_DECODER
 #include "tickfuse.hpp"
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -196,6 +198,60 @@ void run_lengths(const Model &model, const std::vector<float> &all, std::size_t 
     print_interpretation(session);
 }
 
+void print_columns(const Model &model) {
+    for (const tickfuse::Input &input : model.inputs()) {
+        std::printf("input %s %u %u %zu %d\n", input.name.c_str(), static_cast<unsigned>(input.role),
+                    static_cast<unsigned>(input.missing), input.n_categories, input.is_of_bars ? 1 : 0);
+    }
+    for (const tickfuse::Output &output : model.outputs()) {
+        std::printf("output %s %s %u %u %.0f\n", output.name.c_str(), output.unit.c_str(),
+                    static_cast<unsigned>(output.kind), static_cast<unsigned>(output.step), output.tau * 1e6);
+    }
+    std::printf("arrival %u\n", static_cast<unsigned>(model.arrival()));
+}
+
+// A block of the caller's that is aligned as is asked.
+class Block {
+  public:
+    Block(std::size_t size, std::size_t align) : bytes_(size + align), size_(size) {
+        void *at = bytes_.data();
+        std::size_t room = bytes_.size();
+        at_ = std::align(align, size, at, room);
+    }
+
+    void *at() const noexcept { return at_; }
+    std::size_t size() const noexcept { return size_; }
+
+  private:
+    std::vector<unsigned char> bytes_;
+    void *at_ = nullptr;
+    std::size_t size_;
+};
+
+// Handles in the caller's memory.
+void keep(const Model &model, const std::vector<float> &rows) {
+    print_columns(model);
+    std::vector<float> out(model.n_outputs());
+    const Block of_session(Session::size(model, 2), Session::align());
+    Session session = Session::try_new_in(of_session.at(), of_session.size(), model, 2).value();
+    const Span<const float> window(rows.data(), model.n_rows() * model.n_features());
+    expect(static_cast<bool>(session.run(window, out)), "an answer");
+    if (model.arrival() == TICKFUSE_ARRIVAL_NONE) {
+        expect(Stream::size(model) == 0, "no stream");
+        return;
+    }
+    const Block block(Stream::size(model), Stream::align());
+    const auto refused = Stream::try_new_in(block.at(), block.size() - 1, model);
+    expect(!refused && refused.error().status == TICKFUSE_ERR_BUFFER, "a block too short");
+    Stream stream = Stream::try_new_in(block.at(), block.size(), model).value();
+    tickfuse::Step step;
+    for (std::size_t i = 0; i < rows.size(); i += model.n_features()) {
+        step = stream.push(Span<const float>(rows.data() + i, model.n_features()), out);
+        expect(step.status == TICKFUSE_OK, "a row taken");
+    }
+    print("last", out, step.flags);
+}
+
 void run_kind(const std::string &kind, char **arguments) {
     const Model model = Model::open(arguments[0]);
     if (kind == "rows") {
@@ -203,6 +259,8 @@ void run_kind(const std::string &kind, char **arguments) {
         be_refused(model);
     } else if (kind == "bars") {
         take_bars(model, read_file<double>(arguments[1]));
+    } else if (kind == "memory") {
+        keep(model, read_file<float>(arguments[1]));
     } else if (kind == "attend") {
         attend(model, read_file<float>(arguments[1]), read_file<float>(arguments[2]));
     } else {

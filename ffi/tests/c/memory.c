@@ -2,7 +2,7 @@
  * A C11 program that asks for columns, keeps sessions and streams in its own memory and calls them by fast handles. It
  * expects the bits of handles on the heap and prints what it was told.
  *
- *     memory MODEL FILE      FILE holds rows of raw 32-bit floats
+ *     memory memory MODEL FILE      FILE holds rows of raw 32-bit floats
  */
 #include "common.h"
 
@@ -51,8 +51,8 @@ static void print_columns(const tickfuse_model *model) {
     }
     for (size_t i = 0; i < n_outputs; i++) {
         EXPECT(tickfuse_model_output(model, i, &output) == TICKFUSE_OK);
-        printf("output %s %s %u %u %g\n", output.name, output.unit, (unsigned)output.kind, (unsigned)output.step,
-               output.tau);
+        printf("output %s %s %u %u %.0f\n", output.name, output.unit, (unsigned)output.kind, (unsigned)output.step,
+               output.tau * 1e6);
     }
     input.size = 1;
     EXPECT(tickfuse_model_input(model, 0, &input) == TICKFUSE_ERR_STRUCTURE);
@@ -151,11 +151,11 @@ static void push_rows(const tickfuse_model *model, const float *rows, size_t n) 
 int main(int argc, char **argv) {
     tickfuse_model *model = NULL;
     size_t size = 0;
-    EXPECT(argc == 3);
+    EXPECT(argc == 4);
     print_layout();
-    EXPECT(tickfuse_model_open(argv[1], NULL, &model) == TICKFUSE_OK);
+    EXPECT(tickfuse_model_open(argv[2], NULL, &model) == TICKFUSE_OK);
     print_columns(model);
-    float *rows = read_file(argv[2], &size);
+    float *rows = read_file(argv[3], &size);
     run_windows(model, rows);
     if (tickfuse_model_arrival(model) == TICKFUSE_ARRIVAL_NONE) {
         tickfuse_stream *none = NULL;
