@@ -17,7 +17,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// The states of all windows, and buffers to move them on.
-#[derive(Clone)]
 pub(crate) struct LstmBank {
     lookback: usize,
     /// Windows under way, at most: `lookback - 1`, or one that never begins.
@@ -40,7 +39,6 @@ pub(crate) struct LstmBank {
 }
 
 /// One layer's states, slot after slot, and the oldest window's recurrent sums.
-#[derive(Clone)]
 struct LayerStates {
     h: Vec<Lane>,
     c: Vec<Lane>,
@@ -48,7 +46,6 @@ struct LayerStates {
     zero: Vec<[Lane; 4]>,
 }
 
-#[derive(Clone)]
 struct Scratch {
     gates: Vec<[Lane; 4]>,
     sequence: Vec<Lane>,
@@ -97,6 +94,42 @@ impl LstmBank {
         self.n_rows = 0;
         self.n_projected = 0;
         self.ready = false;
+    }
+
+    /// The scaled rows `[x_stride]` that the windows under way have read or will, oldest first.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        let stride = self.x.len() / self.lookback;
+        let n_kept = self.n_rows.min(self.lookback as u64 - 1);
+        (self.n_rows - n_kept..self.n_rows).map(move |row| {
+            let at = (row % self.lookback as u64) as usize;
+            &self.x[at * stride..][..stride]
+        })
+    }
+
+    /// Becomes what `source`, of the same net, is; buffers between two calls aside.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            lookback: _,
+            n_slots: _,
+            layers,
+            taken,
+            projected,
+            x,
+            n_rows,
+            n_projected,
+            ready,
+            scratch: _,
+            head: _,
+        } = self;
+        for (states, source) in layers.iter_mut().zip(&source.layers) {
+            states.h.copy_from_slice(&source.h);
+            states.c.copy_from_slice(&source.c);
+            states.sums.copy_from_slice(&source.sums);
+        }
+        taken.copy_from_slice(&source.taken);
+        projected.copy_from_slice(&source.projected);
+        x.copy_from_slice(&source.x);
+        (*n_rows, *n_projected, *ready) = (source.n_rows, source.n_projected, source.ready);
     }
 
     /// Rows that are missing before the next one has an answer.
