@@ -60,8 +60,8 @@
  * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
  * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* but _new, _size,
- * _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
+ * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* but _new, _clone,
+ * _size, _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
  * refuse. One exception lies outside the library: in a library loaded with dlopen() the C runtime may allocate a
  * thread's storage for the error text when the thread meets its first failure. A thread that cannot afford that calls
  * tickfuse_last_error(NULL, 0) once beforehand.
@@ -146,6 +146,8 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_RUN_NO_BARS 310          /* the model does not make its rows from bars */
 #define TICKFUSE_ERR_RUN_BAR 311              /* a bar's field is out of range */
 #define TICKFUSE_ERR_RUN_BAR_TIME 312         /* a bar is not later than the one before it */
+#define TICKFUSE_ERR_RUN_STATE 313            /* no saved state, or one that was changed */
+#define TICKFUSE_ERR_RUN_FOREIGN_STATE 314    /* a state or stream of another model, or of this one opened another time */
 #define TICKFUSE_ERR_RUN_OTHER 399            /* refused for a reason without a number of its own; read the text */
 
 /* 9xx: the library has a defect. */
@@ -389,6 +391,25 @@ tickfuse_status tickfuse_session_run_batch(tickfuse_session *session, const floa
 tickfuse_status tickfuse_session_run_batch_f64(tickfuse_session *session, const double *windows, size_t n_values,
                                                size_t n_windows, float *out, size_t n_out,
                                                uint32_t *flags) TICKFUSE_NOEXCEPT;
+
+/*
+ * Answers n_windows windows that are views of a longer array, such as windows that overlap or leave columns out, each
+ * with the bits it has alone. Nothing is copied but some windows at a time.
+ *
+ * values:        of which n_values may be read.
+ * window_stride: values from the first row of one window to that of the next.
+ * row_stride:    values from one row of a window to the next; the n_features of a row lie side by side. Views that end
+ *                behind n_values are TICKFUSE_ERR_RUN_INPUT_LENGTH.
+ * out, flags:    as of tickfuse_session_run_batch().
+ */
+tickfuse_status tickfuse_session_run_strided(tickfuse_session *session, const float *values, size_t n_values,
+                                             size_t n_windows, size_t window_stride, size_t row_stride, float *out,
+                                             size_t n_out, uint32_t *flags) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_session_run_strided_f64(tickfuse_session *session, const double *values, size_t n_values,
+                                                 size_t n_windows, size_t window_stride, size_t row_stride,
+                                                 float *out, size_t n_out, uint32_t *flags) TICKFUSE_NOEXCEPT;
 
 /*
  * Answers one window of n_encoder rows of the past and n_decoder of the future, where the model takes fewer than its
@@ -636,6 +657,83 @@ tickfuse_status tickfuse_stream_set_contexts(tickfuse_stream *stream,
 
 /* Lets go of a stream. NULL is fine. */
 void tickfuse_stream_free(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Bytes that tickfuse_stream_save() writes now: more with every row until windows are full, then always as many. 0 for a
+ * handle as above.
+ */
+size_t tickfuse_stream_saved_len(const tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Writes what the stream remembers: the rows that its windows still need, what its features remember of the bars, and
+ * its settings; not its contexts. The bytes mean the same on every machine. Changes nothing.
+ *
+ * to: len bytes of any alignment; fewer than tickfuse_stream_saved_len() are TICKFUSE_ERR_BUFFER.
+ */
+tickfuse_status tickfuse_stream_save(const tickfuse_stream *stream, void *to, size_t len) TICKFUSE_NOEXCEPT;
+
+/*
+ * Becomes the stream that was saved, by this version of the library or one before, on whatever machine and level: every
+ * answer from here on has the bits it would have had. What had been prepared is to be prepared again. Contexts stay.
+ *
+ * from: len bytes of any alignment, exactly those that were written. Others are TICKFUSE_ERR_RUN_STATE, and those of
+ *       another model TICKFUSE_ERR_RUN_FOREIGN_STATE; then the stream is as it was.
+ */
+tickfuse_status tickfuse_stream_restore(tickfuse_stream *stream, const void *from, size_t len) TICKFUSE_NOEXCEPT;
+
+/*
+ * Becomes a copy of source, with all that was prepared: the stream to ask what would be if. Both are of one
+ * tickfuse_model, otherwise TICKFUSE_ERR_RUN_FOREIGN_STATE, and both are in this call; a stream that is its own source
+ * is TICKFUSE_ERR_BUSY.
+ */
+tickfuse_status tickfuse_stream_clone_from(tickfuse_stream *stream, const tickfuse_stream *source) TICKFUSE_NOEXCEPT;
+
+/* A copy of source on the heap. out: the stream, to be given to tickfuse_stream_free(). */
+tickfuse_status tickfuse_stream_clone(const tickfuse_stream *source, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
+/* ---- Sliding windows -------------------------------------------------------------------------------------------- */
+
+/*
+ * The working memory for every window of a long series, such as a back-test's: what windows share is worked on once.
+ * Belongs to one call at a time; several of them, each with its part of a series, give several threads the same bits.
+ */
+typedef struct tickfuse_sliding tickfuse_sliding;
+
+/*
+ * For windows that begin stride rows apart, at least one. Windows of a model that reads the future hold its rows too.
+ *
+ * out: the handle, to be given to tickfuse_sliding_free(). It keeps what it needs of the model.
+ */
+tickfuse_status tickfuse_sliding_new(const tickfuse_model *model, size_t stride,
+                                     tickfuse_sliding **out) TICKFUSE_NOEXCEPT;
+
+/* Windows of a series of n_rows; 0 where it is shorter than one, and for a handle as above. */
+size_t tickfuse_sliding_n_windows(const tickfuse_sliding *sliding, size_t n_rows) TICKFUSE_NOEXCEPT;
+
+/*
+ * Answers every window of a series, each with the bits it has alone.
+ *
+ * series: [n_rows, n_features] of raw inputs, the oldest row first; n_values counts them all. Window w begins at row
+ *         w times stride.
+ * out:    [n_windows, n_outputs]; n_out counts them all.
+ * flags:  [n_windows], TICKFUSE_FLAG_* of each answer; n_flags is their number.
+ *
+ * Allocates where a series has more windows than any before it, and does nothing else that other calls while running do
+ * not. A refusal names the first window that tickfuse_session_run() would refuse.
+ */
+tickfuse_status tickfuse_sliding_run(tickfuse_sliding *sliding, const float *series, size_t n_values, float *out,
+                                     size_t n_out, uint32_t *flags, size_t n_flags) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_sliding_run_f64(tickfuse_sliding *sliding, const double *series, size_t n_values, float *out,
+                                         size_t n_out, uint32_t *flags, size_t n_flags) TICKFUSE_NOEXCEPT;
+
+/* Attends to these contexts from the next series on, as tickfuse_session_set_contexts() has it. */
+tickfuse_status tickfuse_sliding_set_contexts(tickfuse_sliding *sliding,
+                                              const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* Lets go of it. NULL is fine. */
+void tickfuse_sliding_free(tickfuse_sliding *sliding) TICKFUSE_NOEXCEPT;
 
 /* ---- Fast handles ----------------------------------------------------------------------------------------------- */
 

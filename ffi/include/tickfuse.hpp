@@ -426,6 +426,16 @@ class Session {
         return answer(tickfuse_session_run_batch_f64, windows, out, n_windows);
     }
 
+    // Windows that are views of a longer array; strides are in values.
+    Answer run_strided(Span<const float> values, std::size_t n_windows, std::size_t window_stride,
+                       std::size_t row_stride, Span<float> out) noexcept {
+        return answer(tickfuse_session_run_strided, values, out, n_windows, window_stride, row_stride);
+    }
+    Answer run_strided(Span<const double> values, std::size_t n_windows, std::size_t window_stride,
+                       std::size_t row_stride, Span<float> out) noexcept {
+        return answer(tickfuse_session_run_strided_f64, values, out, n_windows, window_stride, row_stride);
+    }
+
     Answer run_lengths(Span<const float> window, std::size_t n_encoder, std::size_t n_decoder,
                        Span<float> out) noexcept {
         return answer(tickfuse_session_run_lengths, window, out, n_encoder, n_decoder);
@@ -556,6 +566,21 @@ class Stream {
 
     Status reset() noexcept { return {tickfuse_stream_reset(get())}; }
 
+    // What the stream remembers: as many bytes as saved_len() says now.
+    std::size_t saved_len() const noexcept { return tickfuse_stream_saved_len(get()); }
+    Status save(void *to, std::size_t len) const noexcept { return {tickfuse_stream_save(get(), to, len)}; }
+    Status restore(const void *from, std::size_t len) noexcept {
+        return {tickfuse_stream_restore(get(), from, len)};
+    }
+
+    // Becomes a copy of another stream of the same model, without allocating.
+    Status clone_from(const Stream &source) noexcept { return {tickfuse_stream_clone_from(get(), source.get())}; }
+
+    Expected<Stream> try_clone() const noexcept {
+        return detail::made<Stream, tickfuse_stream>(
+            [&](tickfuse_stream **out) { return tickfuse_stream_clone(get(), out); });
+    }
+
     std::size_t remaining() const noexcept { return tickfuse_stream_remaining(get()); }
 
     Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
@@ -578,6 +603,7 @@ class Stream {
 
 #if TICKFUSE_HPP_THROWS
     explicit Stream(const Model &model) : Stream(try_new(model).value()) {}
+    Stream clone() const { return try_clone().value(); }
 #endif
 
   private:
@@ -601,6 +627,51 @@ class Stream {
     }
 
     detail::Handle<tickfuse_stream, tickfuse_stream_free> handle_;
+};
+
+// ---- Sliding windows ------------------------------------------------------------------------------------------------
+
+// The working memory for every window of a long series: one per thread.
+class Sliding {
+  public:
+    static Expected<Sliding> try_new(const Model &model, std::size_t stride = 1) noexcept {
+        return detail::made<Sliding, tickfuse_sliding>(
+            [&](tickfuse_sliding **out) { return tickfuse_sliding_new(model.get(), stride, out); });
+    }
+
+    static Sliding own(tickfuse_sliding *handle) noexcept { return Sliding(handle); }
+
+    tickfuse_sliding *get() const noexcept { return handle_.get(); }
+
+    std::size_t n_windows(std::size_t n_rows) const noexcept { return tickfuse_sliding_n_windows(get(), n_rows); }
+
+    // Allocates where a series has more windows than any before it.
+    Status run(Span<const float> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return answer(tickfuse_sliding_run, series, out, flags);
+    }
+    Status run(Span<const double> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return answer(tickfuse_sliding_run_f64, series, out, flags);
+    }
+
+    Status set_contexts(const Contexts &contexts) noexcept {
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_sliding_set_contexts(get(), contexts.get())};
+    }
+    Status set_own_contexts() noexcept { return {tickfuse_sliding_set_contexts(get(), nullptr)}; }
+
+#if TICKFUSE_HPP_THROWS
+    explicit Sliding(const Model &model, std::size_t stride = 1) : Sliding(try_new(model, stride).value()) {}
+#endif
+
+  private:
+    explicit Sliding(tickfuse_sliding *handle) noexcept : handle_(handle) {}
+
+    template <class Call, class T>
+    Status answer(Call call, Span<const T> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return {call(get(), series.data(), series.size(), out.data(), out.size(), flags.data(), flags.size())};
+    }
+
+    detail::Handle<tickfuse_sliding, tickfuse_sliding_free> handle_;
 };
 
 } // namespace of_std_span or of_own_span

@@ -3,7 +3,7 @@
 use crate::sized::Fault;
 use crate::status::Status;
 use core::fmt;
-use tickfuse_core::error::{FeatureError, OpenError, RunError, StreamError};
+use tickfuse_core::error::{FeatureError, OpenError, RunError, StateError, StreamError};
 
 /// Why a call was wrong in itself. `&'static str` fields are parameter names of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub(crate) enum UseError {
         found: usize,
     },
     Memory {
+        needed: usize,
+        found: usize,
+    },
+    Room {
         needed: usize,
         found: usize,
     },
@@ -61,7 +65,9 @@ impl UseError {
             Self::Null(_) => Status::Null,
             Self::Alignment { .. } => Status::Alignment,
             Self::Length { .. } | Self::Index { .. } => Status::Length,
-            Self::Buffer { .. } | Self::Values { .. } | Self::Memory { .. } => Status::Buffer,
+            Self::Buffer { .. } | Self::Values { .. } | Self::Memory { .. } | Self::Room { .. } => {
+                Status::Buffer
+            }
             Self::Structure {
                 parameter: "options", ..
             }
@@ -106,6 +112,9 @@ impl fmt::Display for UseError {
             Self::Memory { needed, found } => {
                 write!(f, "memory: expected {needed} bytes, found {found}")
             }
+            Self::Room { needed, found } => {
+                write!(f, "to: expected room for {needed} bytes, found {found}")
+            }
             Self::Index { limit, found } => {
                 write!(f, "index: expected below {limit}, found {found}")
             }
@@ -134,6 +143,9 @@ pub(crate) enum Failure {
     Open(OpenError),
     Run(RunError),
     Stream(StreamError),
+    State(StateError),
+    /// A stream of another model.
+    Foreign,
     Poisoned,
 }
 
@@ -171,6 +183,8 @@ impl Failure {
             Self::Open(e) => open_status(e),
             Self::Run(e) => run_status(*e),
             Self::Stream(e) => stream_status(e),
+            Self::State(e) => state_status(e),
+            Self::Foreign => Status::RunForeignState,
             Self::Poisoned => Status::Poisoned,
         }
     }
@@ -233,6 +247,13 @@ fn stream_status(e: &StreamError) -> Status {
     }
 }
 
+fn state_status(e: &StateError) -> Status {
+    match e {
+        StateError::Model { .. } => Status::RunForeignState,
+        _ => Status::RunState,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,6 +292,10 @@ mod tests {
             (
                 UseError::Memory { needed: 6, found: 5 },
                 "memory: expected 6 bytes, found 5",
+            ),
+            (
+                UseError::Room { needed: 6, found: 5 },
+                "to: expected room for 6 bytes, found 5",
             ),
             (
                 UseError::Index { limit: 2, found: 2 },

@@ -17,9 +17,12 @@ mod pointer;
 mod schema;
 mod session;
 mod sized;
+mod sliding;
+mod state;
 mod status;
 mod step;
 mod stream;
+mod strided;
 
 #[cfg(test)]
 #[path = "../../core/tests/common/mod.rs"]
@@ -57,6 +60,14 @@ pub use session::{
     tickfuse_session_run_f64, tickfuse_session_run_lengths, tickfuse_session_run_lengths_f64,
     tickfuse_session_set_contexts, tickfuse_session_size,
 };
+pub use sliding::{
+    SlidingHandle, tickfuse_sliding_free, tickfuse_sliding_n_windows, tickfuse_sliding_new,
+    tickfuse_sliding_run, tickfuse_sliding_run_f64, tickfuse_sliding_set_contexts,
+};
+pub use state::{
+    tickfuse_stream_clone, tickfuse_stream_clone_from, tickfuse_stream_restore, tickfuse_stream_save,
+    tickfuse_stream_saved_len,
+};
 pub use status::{Status, tickfuse_status_text};
 pub use step::{CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP};
 pub use stream::{
@@ -66,6 +77,8 @@ pub use stream::{
     tickfuse_stream_remaining, tickfuse_stream_reset, tickfuse_stream_set_category,
     tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars, tickfuse_stream_size,
 };
+
+pub use strided::{tickfuse_session_run_strided, tickfuse_session_run_strided_f64};
 
 /// `TICKFUSE_ABI_VERSION`.
 pub const ABI_VERSION: u32 = 0x0001_0002;
@@ -85,4 +98,5 @@ const _: () = {
     may_move::<SessionHandle>();
     may_move::<StreamHandle>();
     may_move::<FastHandle>();
+    may_move::<SlidingHandle>();
 };

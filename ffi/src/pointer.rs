@@ -21,7 +21,8 @@ pub(crate) fn check<T>(pointer: *const T, parameter: &'static str) -> Result<(),
     Ok(())
 }
 
-fn check_slice<T>(pointer: *const T, len: usize, parameter: &'static str) -> Result<(), UseError> {
+/// Refuses what [`check`] does, and a length that no memory can have.
+pub(crate) fn check_slice<T>(pointer: *const T, len: usize, parameter: &'static str) -> Result<(), UseError> {
     check(pointer, parameter)?;
     let limit = isize::MAX as usize / size_of::<T>();
     if len > limit {

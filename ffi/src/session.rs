@@ -9,6 +9,7 @@ use crate::guard::{self, Exclusive};
 use crate::memory::{self, Block, Housed};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
+use crate::strided::MAX_GATHERED;
 use core::ffi::c_void;
 use std::sync::Arc;
 use tickfuse_core::error::RunError;
@@ -23,10 +24,12 @@ pub struct SessionHandle(Exclusive<Work>);
 
 /// What a call works with.
 #[derive(Debug)]
-struct Work {
-    session: Session,
-    answers: Vec<f32>,
-    n_outputs: usize,
+pub(crate) struct Work {
+    pub(crate) session: Session,
+    pub(crate) answers: Vec<f32>,
+    pub(crate) n_outputs: usize,
+    /// Windows gathered from a longer array.
+    pub(crate) gathered: Vec<f64>,
 }
 
 /// What to run.
@@ -95,18 +98,26 @@ impl Housed for SessionHandle {
 
 impl SessionHandle {
     fn new(model: &Arc<Model>, max_batch: usize) -> Self {
-        let n_outputs = model.schema().n_outputs();
+        let schema = model.schema();
+        let n_outputs = schema.n_outputs();
+        let n_gathered = max_batch.min(MAX_GATHERED) * schema.n_rows() * schema.n_features();
         let work = Work {
             session: Session::new(model, max_batch),
             answers: vec![0.0; max_batch * n_outputs],
             n_outputs,
+            gathered: vec![0.0; n_gathered],
         };
         Self(Exclusive::new(work, "session"))
     }
 
     /// Has the session do something that gives no answer.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Session) -> T) -> Result<T, Failure> {
-        self.0.turn()?.with(|held| work(&mut held.session))
+        self.work(|held| work(&mut held.session))
+    }
+
+    /// One call.
+    pub(crate) fn work<T>(&self, call: impl FnOnce(&mut Work) -> T) -> Result<T, Failure> {
+        self.0.turn()?.with(call)
     }
 }
 

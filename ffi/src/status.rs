@@ -74,6 +74,8 @@ statuses! {
     RunNoBars = 310, "TICKFUSE_ERR_RUN_NO_BARS", c"the model does not make its rows from bars";
     RunBar = 311, "TICKFUSE_ERR_RUN_BAR", c"a bar's field is out of range";
     RunBarTime = 312, "TICKFUSE_ERR_RUN_BAR_TIME", c"a bar is not later than the one before it";
+    RunState = 313, "TICKFUSE_ERR_RUN_STATE", c"no saved state, or one that was changed";
+    RunForeignState = 314, "TICKFUSE_ERR_RUN_FOREIGN_STATE", c"a state or stream of another model";
     RunOther = 399, "TICKFUSE_ERR_RUN_OTHER", c"the window was refused";
     Panic = 900, "TICKFUSE_ERR_PANIC", c"the library has a defect";
     Poisoned = 901, "TICKFUSE_ERR_POISONED", c"an earlier call met a defect of the library on this handle";

@@ -40,9 +40,12 @@ impl Housed for StreamHandle {
 
 impl StreamHandle {
     fn new(model: &Arc<Model>) -> Result<Self, StreamError> {
-        let stream = Stream::new(model)?;
-        let answer = vec![0.0; model.schema().n_outputs()];
-        Ok(Self(Exclusive::new(Work { stream, answer }, "stream")))
+        Ok(Self::of(Stream::new(model)?))
+    }
+
+    pub(crate) fn of(stream: Stream) -> Self {
+        let answer = vec![0.0; stream.model().schema().n_outputs()];
+        Self(Exclusive::new(Work { stream, answer }, "stream"))
     }
 
     /// Has the stream do something that gives no answer.

@@ -14,7 +14,8 @@ use tickfuse_core::Flags;
 
 const HEADER: &str = include_str!("../../include/tickfuse.h");
 const SYMBOLS: &str = include_str!("../../symbols.txt");
-const CONSUMERS: [&str; 4] = [
+const CONSUMERS: [&str; 5] = [
+    include_str!("../c/series.c"),
     include_str!("../c/memory.c"),
     include_str!("../c/consumer.c"),
     include_str!("../c/streams.c"),

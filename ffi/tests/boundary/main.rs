@@ -13,6 +13,7 @@ mod library;
 mod memory;
 mod misuse;
 mod older;
+mod series;
 mod stream_misuse;
 mod streams;
 mod valgrind;

@@ -69,7 +69,7 @@ fn last(bytes: &[u8], rows: &[Vec<f32>]) -> Option<String> {
 }
 
 /// Rows that every family takes: categories are their first code.
-fn rows(schema: &Schema) -> Vec<Vec<f32>> {
+pub(crate) fn rows(schema: &Schema) -> Vec<Vec<f32>> {
     let value = |t: usize, column: usize| match schema.inputs[column].categories {
         Some(_) => 0.0,
         None => models::noise(70 + t as u64, column),

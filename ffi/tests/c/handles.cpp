@@ -1,8 +1,9 @@
-// A C++17 program that does what streams.c, contexts.c and memory.c do, through tickfuse.hpp, and prints the same.
+// A C++17 program that does what streams.c, contexts.c, memory.c and series.c do, through tickfuse.hpp, and prints the same.
 //
 //     handles rows MODEL FILE
 //     handles bars MODEL FILE
 //     handles memory MODEL FILE
+//     handles series MODEL FILE
 //     handles attend MODEL WINDOW ROWS
 //     handles lengths MODEL WINDOW N_ENCODER N_DECODER
 #include "tickfuse.hpp"
@@ -29,7 +30,8 @@ using tickfuse::Stream;
 template <class T>
 constexpr bool is_handle = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>
                            && !std::is_copy_constructible_v<T> && sizeof(T) == sizeof(void *);
-static_assert(is_handle<Model> && is_handle<Session> && is_handle<Stream> && is_handle<tickfuse::Contexts>);
+static_assert(is_handle<Model> && is_handle<Session> && is_handle<Stream> && is_handle<tickfuse::Contexts>
+              && is_handle<tickfuse::Sliding>);
 
 template <class T> using Given = const std::vector<T> &;
 static_assert(noexcept(std::declval<Stream &>().push(std::declval<Given<float>>(), std::declval<Span<float>>())));
@@ -252,6 +254,60 @@ void keep(const Model &model, const std::vector<float> &rows) {
     print("last", out, step.flags);
 }
 
+// Windows that begin `stride` rows apart.
+void slide(const Model &model, const std::vector<float> &rows, std::size_t stride) {
+    const std::size_t n_out = model.n_outputs();
+    tickfuse::Sliding sliding(model, stride);
+    const std::size_t n = sliding.n_windows(rows.size() / model.n_features());
+    std::vector<float> out(n * n_out);
+    std::vector<std::uint32_t> flags(n);
+    const std::vector<double> wide(rows.begin(), rows.end());
+    expect(static_cast<bool>(sliding.run(wide, out, flags)), "answers");
+    std::vector<float> same(n * n_out);
+    expect(static_cast<bool>(sliding.run(rows, same, flags)), "answers");
+    expect(std::memcmp(out.data(), same.data(), out.size() * sizeof(float)) == 0, "the same from doubles");
+    Session session(model, n);
+    expect(static_cast<bool>(session.run_strided(rows, n, stride * model.n_features(), model.n_features(), same)),
+           "answers of views");
+    expect(std::memcmp(out.data(), same.data(), out.size() * sizeof(float)) == 0, "the same from views");
+    for (std::size_t i = 0; i < n; i++) {
+        const auto at = out.begin() + static_cast<std::ptrdiff_t>(i * n_out);
+        print("window", std::vector<float>(at, at + static_cast<std::ptrdiff_t>(n_out)), flags[i]);
+    }
+}
+
+// A stream that is saved, restored and copied after every row.
+void hand_over(const Model &model, const std::vector<float> &rows) {
+    Stream streams[] = {Stream(model), Stream(model)};
+    std::vector<float> out(model.n_outputs());
+    std::vector<unsigned char> bytes;
+    for (std::size_t i = 0; i * model.n_features() < rows.size(); i++) {
+        Stream &now = streams[i % 2];
+        const Span<const float> row(rows.data() + i * model.n_features(), model.n_features());
+        const tickfuse::Step step = now.push(row, out);
+        if (step) {
+            print("push", out, step.flags);
+        } else {
+            expect(step.is_warming_up(), "a row taken");
+            std::printf("push waits %zu\n", step.remaining);
+        }
+        bytes.resize(now.saved_len());
+        expect(static_cast<bool>(now.save(bytes.data(), bytes.size())), "a stream saved");
+        Stream &next = streams[(i + 1) % 2];
+        const tickfuse::Status status =
+            i % 3 == 0 ? next.clone_from(now.clone()) : next.restore(bytes.data(), bytes.size());
+        expect(static_cast<bool>(status), "a stream handed over");
+    }
+}
+
+void run_series(const Model &model, const std::vector<float> &rows) {
+    slide(model, rows, 1);
+    slide(model, rows, 3);
+    if (model.arrival() != TICKFUSE_ARRIVAL_NONE) {
+        hand_over(model, rows);
+    }
+}
+
 void run_kind(const std::string &kind, char **arguments) {
     const Model model = Model::open(arguments[0]);
     if (kind == "rows") {
@@ -261,6 +317,8 @@ void run_kind(const std::string &kind, char **arguments) {
         take_bars(model, read_file<double>(arguments[1]));
     } else if (kind == "memory") {
         keep(model, read_file<float>(arguments[1]));
+    } else if (kind == "series") {
+        run_series(model, read_file<float>(arguments[1]));
     } else if (kind == "attend") {
         attend(model, read_file<float>(arguments[1]), read_file<float>(arguments[2]));
     } else {
