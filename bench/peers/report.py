@@ -81,25 +81,28 @@ def _ratio(name: str, own: dict, rival: str, other: dict) -> dict:
     }
 
 
-def markdown(document: dict) -> str:
-    """The whole result as people read it."""
+def machine_line(document: dict) -> str:
+    """The machine and how the figures came about."""
     m = document["machine"]
     versions = ", ".join(f"{name} {v}" for name, v in m["versions"].items() if v)
-    lines = [
+    return (
         f"{m['cpu']}, level {m['level']}, {m['n_cpus']} CPUs, pinned to CPU {m['pinned_to']}, load before {m['load_before']}; "
-        f"{versions}, Python {m['python']}.",
-        f"Batch 1, one thread, whole window in memory; medians over {document['rounds']} alternating rounds; p50 / p99 in us.",
-        "",
-        *_latency_table(document["cases"]),
-        "",
-        *_deviation_table(document["cases"]),
-        "",
-        *_ratio_table(document["cases"]),
-        "",
-        *_form_table(document["cases"]),
-        "",
-        *_arrival_table(document["cases"]),
-    ]
+        f"{versions}, Python {m['python']}. Batch 1, one thread, whole window in memory; medians over {document['rounds']} alternating "
+        "rounds; p50 / p99 in us."
+    )
+
+
+def sections(document: dict) -> list[list[str]]:
+    """The tables, each as lines of Markdown; empty where there is nothing to say."""
+    tables = (_latency_table, _deviation_table, _ratio_table, _form_table, _arrival_table)
+    return [make(document["cases"]) for make in tables]
+
+
+def markdown(document: dict) -> str:
+    """The whole result as people read it."""
+    lines = [machine_line(document)]
+    for section in filter(None, sections(document)):
+        lines += ["", *section]
     return "\n".join(lines) + "\n"
 
 

@@ -2,8 +2,8 @@
 
     bench/peers/run.sh [--no-venv] [--nets "M3,M3 stacked"] [--rounds 5] [--cpu K] [--compiled] [--peers-only]
 
-An engine that misses a golden answer stops the run before anything is timed. Writes a Markdown table and a JSON file
-to bench/out/. How to read them: bench/README.md.
+An engine that misses a golden answer stops the run before anything is timed. Writes Markdown tables, a JSON file and a page with
+charts to bench/out/. How to read them: bench/README.md.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cases import Case, all_cases, empty_case
+from chart import page
 from engines import Engine, open_engines
 from report import column, machine, markdown, ratios, summary
 from tickfuse_program import ProgramError, Tickfuse
@@ -205,8 +206,9 @@ def _write(document: dict) -> None:
     stem = OUT / f"peers-{document['made'].replace(':', '').replace('+0000', 'Z')}"
     Path(f"{stem}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     Path(f"{stem}.md").write_text(text, encoding="utf-8")
+    Path(f"{stem}.html").write_text(page(document), encoding="utf-8")
     print(text)
-    print(f"written: {stem}.json, {stem}.md", file=sys.stderr)
+    print(f"written: {stem}.json, {stem}.md, {stem}.html", file=sys.stderr)
 
 
 if __name__ == "__main__":

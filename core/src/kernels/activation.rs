@@ -10,6 +10,11 @@
 //! - `tanh(x) = sign(x) m / (m + 2)` with `m = e^{2|x|} - 1`: full relative accuracy near zero.
 //!
 //! Within 2 ulp of the correctly rounded result for every f32; `cargo sweep` checks all of them and prints the bound.
+//!
+//! The LSTM cell has a form of its own (`cell`): its five exponentials meet in two fractions, so that two divisions do the work of five;
+//! a gated linear unit likewise divides its value. Both reduce to powers of two, `e^x = 2^n 2^f`, which costs relative accuracy only
+//! where e^x is far from 1 and a sigmoid does not feel it. Gates are clamped where a sigmoid is within 1e-12 of 0 or 1, which
+//! keeps products of denominators finite.
 
 use crate::simd::{Isa, LANES, Lane};
 
@@ -92,6 +97,72 @@ pub(super) fn tanh<I: Isa>(isa: I, x: I::F) -> I::F {
     let w = isa.select_lt(m, two, isa.splat(0.5), isa.splat(0.0));
     let y = quotient(isa, m, m, two, w);
     isa.keep_nan(x, isa.copy_sign(y, x))
+}
+
+/// Coefficients of `(2^f - 1) / f` on |f| <= 1/2, highest power first, minimax (relative error 1.1e-8 before rounding).
+const EXP2: [f32; 6] = [
+    1.540_351_2e-4,
+    1.339_073_5e-3,
+    9.618_238e-3,
+    5.550_357_3e-2,
+    2.402_264_9e-1,
+    6.931_472e-1,
+];
+/// 1.5 * 2^23: adding it leaves no room for a fraction.
+const SHIFT: f32 = 12_582_912.0;
+/// Where the cell clamps gates: `e^{-x}` stays in [e^-87, e^28].
+const GATE: (f32, f32) = (-28.0, 87.0);
+
+/// `2^n` and `p` with `2^n (1 + p) = 2^{scale x}`, for `scale x` in [-126, 127]; `p` is NaN where x is.
+#[inline(always)]
+fn exp2_parts<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+    let (scale, shift) = (isa.splat(scale), isa.splat(SHIFT));
+    let n = isa.sub(isa.mul_acc(x, scale, shift), shift);
+    let f = isa.mul_acc(x, scale, isa.sub(isa.splat(0.0), n));
+    let mut q = isa.splat(EXP2[0]);
+    for coefficient in &EXP2[1..] {
+        q = isa.mul_acc(q, f, isa.splat(*coefficient));
+    }
+    (isa.pow2(n), isa.mul(q, f))
+}
+
+/// `x` between two numbers; NaN for NaN.
+#[inline(always)]
+fn clamp<I: Isa>(isa: I, x: I::F, low: f32, high: f32) -> I::F {
+    isa.max(isa.splat(low), isa.min(isa.splat(high), x))
+}
+
+/// `1 + e^{-x}`, the denominator of a sigmoid.
+#[inline(always)]
+fn gate_denominator<I: Isa>(isa: I, x: I::F) -> I::F {
+    let (scale, p) = exp2_parts(isa, clamp(isa, x, GATE.0, GATE.1), -LOG2_E);
+    isa.mul_acc(scale, p, isa.add(scale, isa.splat(1.0)))
+}
+
+/// `m = e^{2x} - 1` and `m + 2`, whose quotient is tanh(x).
+#[inline(always)]
+fn tanh_parts<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
+    let (scale, p) = exp2_parts(isa, clamp(isa, x, -TANH_MAX, TANH_MAX), 2.0 * LOG2_E);
+    let m = isa.mul_acc(scale, p, isa.sub(scale, isa.splat(1.0)));
+    (m, isa.add(m, isa.splat(2.0)))
+}
+
+/// `value * sigmoid(gate)`; NaN where one of them is.
+#[inline(always)]
+pub(super) fn pass_gate<I: Isa>(isa: I, value: I::F, gate: I::F) -> I::F {
+    isa.div(value, gate_denominator(isa, gate))
+}
+
+/// `c' = sigmoid(f) c + sigmoid(i) tanh(g)` and `h = sigmoid(o) tanh(c')` of gates before their activations, in the order i, f, g, o;
+/// NaN where one of them is.
+#[inline(always)]
+pub(super) fn cell<I: Isa>(isa: I, [i, f, g, o]: [I::F; 4], c: I::F) -> (I::F, I::F) {
+    let (i, f) = (gate_denominator(isa, i), gate_denominator(isa, f));
+    let (g, below_g) = tanh_parts(isa, g);
+    let below = isa.mul(i, below_g);
+    let next = isa.div(isa.mul_acc(c, below, isa.mul(g, f)), isa.mul(below, f));
+    let (m, below_m) = tanh_parts(isa, next);
+    (next, isa.div(m, isa.mul(gate_denominator(isa, o), below_m)))
 }
 
 /// `x` for x > 0, else `e^x - 1`; NaN for NaN.

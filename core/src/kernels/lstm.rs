@@ -9,7 +9,7 @@
 //! whole window knows `G` first, an arriving row knows `S` first. One pass over `BLOCKS` blocks keeps all their gates
 //! in registers and ends in the cell; several windows at once share every weight loaded instead.
 
-use super::activation::{sigmoid, tanh};
+use super::activation::cell;
 use super::gates::{Rows, block_sums};
 use super::panel::Panel;
 use crate::simd::{Isa, LANES, Lane};
@@ -64,7 +64,17 @@ where
             step_index
         };
         let gates = &gates[t * lanes_per_step..][..lanes_per_step];
-        step::<I, W>(isa, weights, n_k, gates, operand, c, h, n_batch);
+        step::<I, W>(
+            isa,
+            weights,
+            n_k,
+            gates,
+            operand,
+            c,
+            h,
+            n_batch,
+            step_index % 2 == 1,
+        );
         encode(isa, size_of::<W::X>() > 4, h, operand);
         if keep {
             let from = if raw { &*h } else { &*operand };
@@ -95,14 +105,10 @@ pub(super) fn last_step<I: Isa, W: Panel<I>>(
     step: &mut LastStep<'_>,
 ) {
     let (n_blocks, n_k) = (bias.len(), x.len());
-    let mut at = 0;
-    while at < n_blocks {
-        let left = n_blocks - at;
-        let take = if I::BLOCKS == 4 && left == 5 {
-            3
-        } else {
-            left.min(I::BLOCKS)
-        };
+    let n_groups = n_blocks.div_ceil(I::BLOCKS);
+    for index in 0..n_groups {
+        let at = group_begin(n_blocks, n_groups, index);
+        let take = group_begin(n_blocks, n_groups, index + 1) - at;
         let (w, bias) = (&weights[at * n_k..][..take * n_k], &bias[at..][..take]);
         match take {
             4 => arrive::<I, W, 4>(isa, w, bias, x, at, step),
@@ -110,7 +116,6 @@ pub(super) fn last_step<I: Isa, W: Panel<I>>(
             2 => arrive::<I, W, 2>(isa, w, bias, x, at, step),
             _ => arrive::<I, W, 1>(isa, w, bias, x, at, step),
         }
-        at += take;
     }
 }
 
@@ -163,6 +168,7 @@ fn step<I: Isa, W: Panel<I>>(
     c: &mut [Lane],
     h: &mut [Lane],
     n_batch: usize,
+    backwards: bool,
 ) where
     W::X: bytemuck::Pod,
 {
@@ -183,7 +189,7 @@ fn step<I: Isa, W: Panel<I>>(
             let each = gates.chunks_exact(n_blocks).zip(rows.x.chunks_exact(rows.stride));
             let states = c.chunks_exact_mut(n_blocks).zip(h.chunks_exact_mut(n_blocks));
             for ((gates, x), (c, h)) in each.zip(states) {
-                one_window::<I, W>(isa, weights, n_k, gates, &x[..n_k], c, h);
+                one_window::<I, W>(isa, weights, n_k, gates, &x[..n_k], c, h, backwards);
             }
         }
     }
@@ -210,8 +216,29 @@ fn windows<I: Isa, W: Panel<I>, const R: usize>(
     }
 }
 
-/// All blocks of one window, `BLOCKS` at a time; a rest of one block would starve the multipliers, so the last two
-/// groups share what is left.
+/// Where the groups of blocks begin that one pass each takes, as equal as `width` allows: a rest of one block would starve the
+/// multipliers.
+#[inline(always)]
+fn group_begin(n_blocks: usize, n_groups: usize, group: usize) -> usize {
+    group * n_blocks / n_groups
+}
+
+/// Bytes of weights that a nearest cache of 48 KiB keeps from one step to the next.
+const NEAR: usize = 40 << 10;
+
+/// Blocks that one pass takes: as many as registers hold, but two where two stay in the nearest cache and all do not.
+#[inline(always)]
+fn group_width<I: Isa, W>(n_blocks: usize, n_k: usize) -> usize {
+    let block = n_k * size_of::<[W; 4]>();
+    if n_blocks * block > NEAR && 2 * block <= NEAR {
+        I::BLOCKS.min(2)
+    } else {
+        I::BLOCKS
+    }
+}
+
+/// All blocks of one window, a group at a time; from the last one on if `backwards`, so that a step begins with the weights that the
+/// step before ended with.
 #[inline(always)]
 fn one_window<I: Isa, W: Panel<I>>(
     isa: I,
@@ -221,16 +248,14 @@ fn one_window<I: Isa, W: Panel<I>>(
     x: &[W::X],
     c: &mut [Lane],
     h: &mut [Lane],
+    backwards: bool,
 ) {
     let n_blocks = h.len();
-    let mut at = 0;
-    while at < n_blocks {
-        let left = n_blocks - at;
-        let take = if I::BLOCKS == 4 && left == 5 {
-            3
-        } else {
-            left.min(I::BLOCKS)
-        };
+    let n_groups = n_blocks.div_ceil(group_width::<I, W>(n_blocks, n_k));
+    for index in 0..n_groups {
+        let index = if backwards { n_groups - 1 - index } else { index };
+        let at = group_begin(n_blocks, n_groups, index);
+        let take = group_begin(n_blocks, n_groups, index + 1) - at;
         let w = &weights[at * n_k..][..take * n_k];
         let (g, c, h) = (&gates[at..][..take], &mut c[at..][..take], &mut h[at..][..take]);
         match take {
@@ -239,7 +264,6 @@ fn one_window<I: Isa, W: Panel<I>>(
             2 => group::<I, W, 2>(isa, w, n_k, g, x, c, h),
             _ => group::<I, W, 1>(isa, w, n_k, g, x, c, h),
         }
-        at += take;
     }
 }
 
@@ -273,10 +297,9 @@ fn group<I: Isa, W: Panel<I>, const B: usize>(
 #[inline(always)]
 fn finish<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
     let pre: [I::F; 4] = core::array::from_fn(|gate| isa.add(isa.load(&gates[gate]), sums[gate]));
-    let kept = isa.mul(sigmoid(isa, pre[1]), isa.load(c));
-    let next = isa.mul_acc(sigmoid(isa, pre[0]), tanh(isa, pre[2]), kept);
+    let (next, output) = cell(isa, pre, isa.load(c));
     isa.store(next, c);
-    isa.store(isa.mul(sigmoid(isa, pre[3]), tanh(isa, next)), h);
+    isa.store(output, h);
 }
 
 const _: () = assert!(LANES.is_multiple_of(2), "pairs of k never straddle a lane");

@@ -7,6 +7,8 @@ mod activation;
 #[cfg(all(test, feature = "std"))]
 mod agreement;
 #[cfg(all(test, feature = "std"))]
+mod agreement_cell;
+#[cfg(all(test, feature = "std"))]
 mod agreement_rows;
 mod attend;
 mod dense;

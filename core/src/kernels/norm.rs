@@ -3,7 +3,7 @@
 //! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes over
 //! registers' worth of data, `1 / sqrt(var + eps)` once per row.
 
-use super::activation::sigmoid;
+use super::activation::pass_gate;
 use crate::simd::{Isa, LANES, Lane};
 
 /// Gain and shift `[lanes, 16]`, zeros behind the width.
@@ -90,8 +90,8 @@ pub(super) fn gate_norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, gated: Gated
         .zip(gated.gate.chunks(gated.stride));
     for ((value, gate), out) in halves.zip(out.chunks_exact_mut(lanes)) {
         for ((out, value), gate) in out.iter_mut().zip(value).zip(gate) {
-            let gate = sigmoid(isa, isa.load(gate));
-            isa.store(isa.mul_acc(isa.load(value), gate, isa.load(out)), out);
+            let passed = pass_gate(isa, isa.load(value), isa.load(gate));
+            isa.store(isa.add(passed, isa.load(out)), out);
         }
         normalise(isa, norm, mask, out);
     }

@@ -41,6 +41,13 @@ fn scale_half(a: __m256, n: __m256) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
+fn pow2_half(n: __m256) -> __m256 {
+    let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
 fn round_half(a: __m256) -> __m256 {
     _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
 }
@@ -190,6 +197,10 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn scale_pow2(self, a: F, n: F) -> F {
         both!(scale_half, a, n)
+    }
+    #[inline(always)]
+    fn pow2(self, n: F) -> F {
+        both!(pow2_half, n)
     }
     #[inline(always)]
     fn select_lt(self, a: F, b: F, x: F, y: F) -> F {

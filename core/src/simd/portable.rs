@@ -101,6 +101,10 @@ impl Isa for Portable {
         })
     }
     #[inline(always)]
+    fn pow2(self, n: F) -> F {
+        n.map(|n| pow2(n as i32))
+    }
+    #[inline(always)]
     fn select_lt(self, a: F, b: F, x: F, y: F) -> F {
         core::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
     }
