@@ -24,7 +24,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-pub(crate) use lstm::{LstmBank, LstmNeighbours, LstmNet, LstmWork};
+pub(crate) use lstm::{LstmBank, LstmBanks, LstmNeighbours, LstmNet, LstmWork, Member, Members};
 pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
