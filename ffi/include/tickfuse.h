@@ -60,8 +60,8 @@
  * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
  * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* but _new, _clone,
- * _size, _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
+ * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* and tickfuse_streams_*
+ * but _new, _clone, _size, _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
  * refuse. One exception lies outside the library: in a library loaded with dlopen() the C runtime may allocate a
  * thread's storage for the error text when the thread meets its first failure. A thread that cannot afford that calls
  * tickfuse_last_error(NULL, 0) once beforehand.
@@ -148,6 +148,7 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_RUN_BAR_TIME 312         /* a bar is not later than the one before it */
 #define TICKFUSE_ERR_RUN_STATE 313            /* no saved state, or one that was changed */
 #define TICKFUSE_ERR_RUN_FOREIGN_STATE 314    /* a state or stream of another model, or of this one opened another time */
+#define TICKFUSE_ERR_RUN_SYMBOL 315           /* the streams have no symbol of this number */
 #define TICKFUSE_ERR_RUN_OTHER 399            /* refused for a reason without a number of its own; read the text */
 
 /* 9xx: the library has a defect. */
@@ -690,6 +691,114 @@ tickfuse_status tickfuse_stream_clone_from(tickfuse_stream *stream, const tickfu
 
 /* A copy of source on the heap. out: the stream, to be given to tickfuse_stream_free(). */
 tickfuse_status tickfuse_stream_clone(const tickfuse_stream *source, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
+/* ---- Streams of many symbols ------------------------------------------------------------------------------------ */
+
+/*
+ * The streams of many symbols, numbered from 0: one handle and, where rows of all arrive together, one call. Each symbol
+ * is as a tickfuse_stream of its own, whatever happens to the others: the same steps, flags and bits. Rows of an LSTM
+ * stack that arrive together share its weights, which is faster than one after the other. Belongs to one call at a time.
+ */
+typedef struct tickfuse_streams tickfuse_streams;
+
+/* Most symbols of one handle. */
+#define TICKFUSE_MAX_SYMBOLS 65536
+
+/*
+ * n_symbols streams that have seen nothing, 1 to TICKFUSE_MAX_SYMBOLS. TICKFUSE_ERR_RUN_AHEAD as tickfuse_stream_new().
+ *
+ * out: the streams, to be given to tickfuse_streams_free(). They keep what they need of the model.
+ */
+tickfuse_status tickfuse_streams_new(const tickfuse_model *model, size_t n_symbols,
+                                     tickfuse_streams **out) TICKFUSE_NOEXCEPT;
+
+/* As tickfuse_session_size(), tickfuse_session_align() and tickfuse_session_init(). */
+size_t tickfuse_streams_size(const tickfuse_model *model, size_t n_symbols) TICKFUSE_NOEXCEPT;
+size_t tickfuse_streams_align(void) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_init(const tickfuse_model *model, size_t n_symbols, void *memory, size_t len,
+                                      tickfuse_streams **out) TICKFUSE_NOEXCEPT;
+
+/* Symbols; 0 for a handle as above. */
+size_t tickfuse_streams_n_symbols(const tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* As the functions of one stream, of the symbol named by its number; TICKFUSE_ERR_RUN_SYMBOL where there is none. */
+tickfuse_status tickfuse_streams_push(tickfuse_streams *streams, size_t symbol, const float *row, size_t n_values,
+                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_push_f64(tickfuse_streams *streams, size_t symbol, const double *row,
+                                          size_t n_values, float *out, size_t n_out,
+                                          tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek(tickfuse_streams *streams, size_t symbol, const float *row, size_t n_values,
+                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek_f64(tickfuse_streams *streams, size_t symbol, const double *row,
+                                          size_t n_values, float *out, size_t n_out,
+                                          tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_push_bar(tickfuse_streams *streams, size_t symbol, const tickfuse_bar *bar,
+                                          float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek_bar(tickfuse_streams *streams, size_t symbol, const tickfuse_bar *bar,
+                                          float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/*
+ * Takes a row of every symbol and answers those that have seen enough.
+ *
+ * rows:  [n_symbols, n_features]; n_values counts them all.
+ * out:   [n_symbols, n_outputs]; n_out counts them all. Written where a symbol's step is an answer.
+ * steps: [n_symbols], one behind the other, all of the same size, which is set in each before the call; n_steps is their
+ *        number.
+ *
+ * If one row is refused none is taken; the text names the first symbol whose row is.
+ */
+tickfuse_status tickfuse_streams_push_all(tickfuse_streams *streams, const float *rows, size_t n_values, float *out,
+                                          size_t n_out, tickfuse_step *steps, size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_streams_push_all_f64(tickfuse_streams *streams, const double *rows, size_t n_values,
+                                              float *out, size_t n_out, tickfuse_step *steps,
+                                              size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* What pushing these rows would give. Nothing is kept. */
+tickfuse_status tickfuse_streams_peek_all(tickfuse_streams *streams, const float *rows, size_t n_values, float *out,
+                                          size_t n_out, tickfuse_step *steps, size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_streams_peek_all_f64(tickfuse_streams *streams, const double *rows, size_t n_values,
+                                              float *out, size_t n_out, tickfuse_step *steps,
+                                              size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_prepare() of every symbol. */
+tickfuse_status tickfuse_streams_prepare(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_prepare_some() of every symbol, each with this budget. is_done: 1 if nothing is left of any. */
+tickfuse_status tickfuse_streams_prepare_some(tickfuse_streams *streams, size_t budget,
+                                              uint32_t *is_done) TICKFUSE_NOEXCEPT;
+
+/* Forgets every row and bar of one symbol, or of all. */
+tickfuse_status tickfuse_streams_reset(tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_reset_all(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_remaining() of one symbol; 0 also where there is none of this number. */
+size_t tickfuse_streams_remaining(const tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_max_missing_bars() of every symbol. */
+tickfuse_status tickfuse_streams_set_max_missing_bars(tickfuse_streams *streams,
+                                                      uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_category() of one symbol. */
+tickfuse_status tickfuse_streams_set_category(tickfuse_streams *streams, size_t symbol, const char *name,
+                                              const char *label, uint32_t *is_known) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_contexts() of every symbol. */
+tickfuse_status tickfuse_streams_set_contexts(tickfuse_streams *streams,
+                                              const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* As the functions of one stream, of one symbol: a state goes from either kind of handle to either. */
+size_t tickfuse_streams_saved_len(const tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_save(const tickfuse_streams *streams, size_t symbol, void *to,
+                                      size_t len) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_restore(tickfuse_streams *streams, size_t symbol, const void *from,
+                                         size_t len) TICKFUSE_NOEXCEPT;
+
+/* Lets go of the streams. NULL is fine. */
+void tickfuse_streams_free(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
 
 /* ---- Sliding windows -------------------------------------------------------------------------------------------- */
 

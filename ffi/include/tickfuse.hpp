@@ -629,6 +629,141 @@ class Stream {
     detail::Handle<tickfuse_stream, tickfuse_stream_free> handle_;
 };
 
+// ---- Streams of many symbols ----------------------------------------------------------------------------------------
+
+// The streams of many symbols, numbered from 0: one handle for one thread.
+class StreamSet {
+  public:
+    static Expected<StreamSet> try_new(const Model &model, std::size_t n_symbols) noexcept {
+        return detail::made<StreamSet, tickfuse_streams>(
+            [&](tickfuse_streams **out) { return tickfuse_streams_new(model.get(), n_symbols, out); });
+    }
+
+    // As of a Session.
+    static std::size_t size(const Model &model, std::size_t n_symbols) noexcept {
+        return tickfuse_streams_size(model.get(), n_symbols);
+    }
+    static std::size_t align() noexcept { return tickfuse_streams_align(); }
+    static Expected<StreamSet> try_new_in(void *memory, std::size_t len, const Model &model,
+                                          std::size_t n_symbols) noexcept {
+        return detail::made<StreamSet, tickfuse_streams>([&](tickfuse_streams **out) {
+            return tickfuse_streams_init(model.get(), n_symbols, memory, len, out);
+        });
+    }
+
+    static StreamSet own(tickfuse_streams *handle) noexcept { return StreamSet(handle); }
+
+    tickfuse_streams *get() const noexcept { return handle_.get(); }
+
+    std::size_t n_symbols() const noexcept { return tickfuse_streams_n_symbols(get()); }
+
+    Step push(std::size_t symbol, Span<const float> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_push, symbol, row, out);
+    }
+    Step push(std::size_t symbol, Span<const double> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_push_f64, symbol, row, out);
+    }
+    Step peek(std::size_t symbol, Span<const float> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_peek, symbol, row, out);
+    }
+    Step peek(std::size_t symbol, Span<const double> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_peek_f64, symbol, row, out);
+    }
+
+    Step push_bar(std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
+        return of_bar(tickfuse_streams_push_bar, symbol, bar, out);
+    }
+    Step peek_bar(std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
+        return of_bar(tickfuse_streams_peek_bar, symbol, bar, out);
+    }
+
+    // Rows of all symbols. Each of the steps has its size set, as TICKFUSE_STEP_INIT does.
+    Status push_all(Span<const float> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_push_all, rows, out, steps);
+    }
+    Status push_all(Span<const double> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_push_all_f64, rows, out, steps);
+    }
+    Status peek_all(Span<const float> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_peek_all, rows, out, steps);
+    }
+    Status peek_all(Span<const double> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_peek_all_f64, rows, out, steps);
+    }
+
+    // May be left unread: after a failure the next push says the same.
+    tickfuse_status prepare() noexcept { return tickfuse_streams_prepare(get()); }
+
+    Prepared prepare_some(std::size_t budget) noexcept {
+        std::uint32_t is_done = 0;
+        const tickfuse_status status = tickfuse_streams_prepare_some(get(), budget, &is_done);
+        return {status, is_done != 0};
+    }
+
+    Status reset(std::size_t symbol) noexcept { return {tickfuse_streams_reset(get(), symbol)}; }
+    Status reset_all() noexcept { return {tickfuse_streams_reset_all(get())}; }
+
+    std::size_t remaining(std::size_t symbol) const noexcept { return tickfuse_streams_remaining(get(), symbol); }
+
+    Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
+        return {tickfuse_streams_set_max_missing_bars(get(), max_missing_bars)};
+    }
+
+    // As of a Stream.
+    Status set_category(std::size_t symbol, const char *name, const char *label, bool &is_known) noexcept {
+        std::uint32_t found = 0;
+        const tickfuse_status status = tickfuse_streams_set_category(get(), symbol, name, label, &found);
+        is_known = found != 0;
+        return {status};
+    }
+
+    Status set_contexts(const Contexts &contexts) noexcept {
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_streams_set_contexts(get(), contexts.get())};
+    }
+    Status set_own_contexts() noexcept { return {tickfuse_streams_set_contexts(get(), nullptr)}; }
+
+    std::size_t saved_len(std::size_t symbol) const noexcept { return tickfuse_streams_saved_len(get(), symbol); }
+    Status save(std::size_t symbol, void *to, std::size_t len) const noexcept {
+        return {tickfuse_streams_save(get(), symbol, to, len)};
+    }
+    Status restore(std::size_t symbol, const void *from, std::size_t len) noexcept {
+        return {tickfuse_streams_restore(get(), symbol, from, len)};
+    }
+
+#if TICKFUSE_HPP_THROWS
+    StreamSet(const Model &model, std::size_t n_symbols) : StreamSet(try_new(model, n_symbols).value()) {}
+#endif
+
+  private:
+    explicit StreamSet(tickfuse_streams *handle) noexcept : handle_(handle) {}
+
+    static Step in_cpp(tickfuse_status status, const tickfuse_step &step) noexcept {
+        return {status, step.kind, step.flags, step.remaining, step.ts_ns};
+    }
+
+    template <class Call, class T>
+    Step of_row(Call call, std::size_t symbol, Span<const T> row, Span<float> out) noexcept {
+        tickfuse_step step = TICKFUSE_STEP_INIT;
+        const tickfuse_status status = call(get(), symbol, row.data(), row.size(), out.data(), out.size(), &step);
+        return in_cpp(status, step);
+    }
+
+    template <class Call> Step of_bar(Call call, std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
+        tickfuse_step step = TICKFUSE_STEP_INIT;
+        const tickfuse_bar given = bar.in_c();
+        const tickfuse_status status = call(get(), symbol, &given, out.data(), out.size(), &step);
+        return in_cpp(status, step);
+    }
+
+    template <class Call, class T>
+    Status of_rows(Call call, Span<const T> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return {call(get(), rows.data(), rows.size(), out.data(), out.size(), steps.data(), steps.size())};
+    }
+
+    detail::Handle<tickfuse_streams, tickfuse_streams_free> handle_;
+};
+
 // ---- Sliding windows ------------------------------------------------------------------------------------------------
 
 // The working memory for every window of a long series: one per thread.

@@ -171,6 +171,7 @@ impl From<StreamError> for Failure {
     fn from(e: StreamError) -> Self {
         match e {
             StreamError::Run(e) => Self::Run(e),
+            StreamError::State(e) => Self::State(e),
             e => Self::Stream(e),
         }
     }
@@ -242,7 +243,10 @@ fn stream_status(e: &StreamError) -> Status {
         StreamError::NoBars => Status::RunNoBars,
         StreamError::Feature(FeatureError::Bar { .. }) => Status::RunBar,
         StreamError::Feature(FeatureError::Time { .. }) => Status::RunBarTime,
-        StreamError::Run(e) => run_status(*e),
+        StreamError::Run(e) | StreamError::Row { error: e, .. } => run_status(*e),
+        StreamError::State(e) => state_status(e),
+        StreamError::Symbol { .. } => Status::RunSymbol,
+        StreamError::Steps { .. } => Status::RunOutputLength,
         _ => Status::RunOther,
     }
 }

@@ -22,6 +22,7 @@ mod state;
 mod status;
 mod step;
 mod stream;
+mod streams;
 mod strided;
 
 #[cfg(test)]
@@ -78,6 +79,7 @@ pub use stream::{
     tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars, tickfuse_stream_size,
 };
 
+pub use streams::*;
 pub use strided::{tickfuse_session_run_strided, tickfuse_session_run_strided_f64};
 
 /// `TICKFUSE_ABI_VERSION`.
@@ -97,6 +99,7 @@ const _: () = {
     is_shared::<ContextsHandle>();
     may_move::<SessionHandle>();
     may_move::<StreamHandle>();
+    may_move::<StreamsHandle>();
     may_move::<FastHandle>();
     may_move::<SlidingHandle>();
 };

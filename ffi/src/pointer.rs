@@ -109,6 +109,18 @@ impl<T: Copy> OutSlice<T> {
     }
 }
 
+impl<T: Copy> OutSlice<T> {
+    /// Copies to places from `at` on, all of which the place has.
+    pub(crate) fn write_at(&self, at: usize, values: &[T]) {
+        assert!(at <= self.len && values.len() <= self.len - at);
+        let to = Self {
+            pointer: self.pointer.wrapping_add(at),
+            len: values.len(),
+        };
+        to.write(values);
+    }
+}
+
 impl OutSlice<u8> {
     /// Copies a text and its terminating zero if both fit; else writes nothing.
     pub(crate) fn write_text(self, text: &str) {

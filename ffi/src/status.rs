@@ -76,6 +76,7 @@ statuses! {
     RunBarTime = 312, "TICKFUSE_ERR_RUN_BAR_TIME", c"a bar is not later than the one before it";
     RunState = 313, "TICKFUSE_ERR_RUN_STATE", c"no saved state, or one that was changed";
     RunForeignState = 314, "TICKFUSE_ERR_RUN_FOREIGN_STATE", c"a state or stream of another model";
+    RunSymbol = 315, "TICKFUSE_ERR_RUN_SYMBOL", c"the streams have no symbol of this number";
     RunOther = 399, "TICKFUSE_ERR_RUN_OTHER", c"the window was refused";
     Panic = 900, "TICKFUSE_ERR_PANIC", c"the library has a defect";
     Poisoned = 901, "TICKFUSE_ERR_POISONED", c"an earlier call met a defect of the library on this handle";

@@ -119,7 +119,7 @@ pub(crate) fn told_alike(source: &str) -> impl Iterator<Item = &'static Program>
     static ALL: OnceLock<Vec<Program>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let c = ["streams.c", "contexts.c", "memory.c", "series.c"]
+        let c = ["streams.c", "contexts.c", "memory.c", "series.c", "symbols.c"]
             .into_iter()
             .filter(|_| has("cc"));
         let c = c.flat_map(|source| {

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use tickfuse::{
     ABI_VERSION, ARRIVAL_NONE, ARRIVAL_PREPARED, ARRIVAL_WHOLE_WINDOW, FAST_F64, FAST_PEEK, FAST_PUSH,
-    FAST_RUN, HASH_SIZE, LABEL_SIZE, MAX_BATCH, MAX_DIMS, MISSING_IMPUTED, MISSING_REFUSED, NAME_SIZE,
-    OPEN_COPIED, OPEN_DECLINE_GOLDEN, OPEN_DECLINE_HASH, OUTPUT_DEVIATION, OUTPUT_MEAN, OUTPUT_POSITION,
-    OUTPUT_PROBABILITY, OUTPUT_QUANTILE, OUTPUT_VALUE, ROLE_KNOWN, ROLE_OBSERVED, ROLE_STATIC, STEP_ANSWER,
-    STEP_WARMING_UP, Status,
+    FAST_RUN, HASH_SIZE, LABEL_SIZE, MAX_BATCH, MAX_DIMS, MAX_SYMBOLS, MISSING_IMPUTED, MISSING_REFUSED,
+    NAME_SIZE, OPEN_COPIED, OPEN_DECLINE_GOLDEN, OPEN_DECLINE_HASH, OUTPUT_DEVIATION, OUTPUT_MEAN,
+    OUTPUT_POSITION, OUTPUT_PROBABILITY, OUTPUT_QUANTILE, OUTPUT_VALUE, ROLE_KNOWN, ROLE_OBSERVED,
+    ROLE_STATIC, STEP_ANSWER, STEP_WARMING_UP, Status,
 };
 use tickfuse_core::Flags;
 
 const HEADER: &str = include_str!("../../include/tickfuse.h");
 const SYMBOLS: &str = include_str!("../../symbols.txt");
-const CONSUMERS: [&str; 5] = [
+const CONSUMERS: [&str; 6] = [
+    include_str!("../c/symbols.c"),
     include_str!("../c/series.c"),
     include_str!("../c/memory.c"),
     include_str!("../c/consumer.c"),
@@ -46,6 +47,7 @@ fn rust_numbers() -> BTreeMap<String, i64> {
         ("TICKFUSE_OPEN_DECLINE_GOLDEN", i64::from(OPEN_DECLINE_GOLDEN)),
         ("TICKFUSE_HASH_SIZE", HASH_SIZE as i64),
         ("TICKFUSE_MAX_BATCH", MAX_BATCH as i64),
+        ("TICKFUSE_MAX_SYMBOLS", MAX_SYMBOLS as i64),
         ("TICKFUSE_MAX_DIMS", MAX_DIMS as i64),
         ("TICKFUSE_NAME_SIZE", NAME_SIZE as i64),
         ("TICKFUSE_LABEL_SIZE", LABEL_SIZE as i64),

@@ -16,4 +16,5 @@ mod older;
 mod series;
 mod stream_misuse;
 mod streams;
+mod symbols;
 mod valgrind;

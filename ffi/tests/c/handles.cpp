@@ -1,9 +1,10 @@
-// A C++17 program that does what streams.c, contexts.c, memory.c and series.c do, through tickfuse.hpp, and prints the same.
+// A C++17 program that does what streams.c, contexts.c, memory.c, series.c and symbols.c do, through tickfuse.hpp, and prints the same.
 //
 //     handles rows MODEL FILE
 //     handles bars MODEL FILE
 //     handles memory MODEL FILE
 //     handles series MODEL FILE
+//     handles symbols MODEL FILE
 //     handles attend MODEL WINDOW ROWS
 //     handles lengths MODEL WINDOW N_ENCODER N_DECODER
 #include "tickfuse.hpp"
@@ -26,12 +27,13 @@ using tickfuse::Model;
 using tickfuse::Session;
 using tickfuse::Span;
 using tickfuse::Stream;
+using tickfuse::StreamSet;
 
 template <class T>
 constexpr bool is_handle = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>
                            && !std::is_copy_constructible_v<T> && sizeof(T) == sizeof(void *);
 static_assert(is_handle<Model> && is_handle<Session> && is_handle<Stream> && is_handle<tickfuse::Contexts>
-              && is_handle<tickfuse::Sliding>);
+              && is_handle<tickfuse::Sliding> && is_handle<StreamSet>);
 
 template <class T> using Given = const std::vector<T> &;
 static_assert(noexcept(std::declval<Stream &>().push(std::declval<Given<float>>(), std::declval<Span<float>>())));
@@ -308,6 +310,44 @@ void run_series(const Model &model, const std::vector<float> &rows) {
     }
 }
 
+// The rows of seven symbols, of which symbol k begins at row k of the file.
+void take_symbols(const Model &model, const std::vector<float> &file) {
+    constexpr std::size_t n = 7;
+    const std::size_t width = model.n_features();
+    const std::size_t n_rows = file.size() / width;
+    const Block block(StreamSet::size(model, n), StreamSet::align());
+    StreamSet streams = StreamSet::try_new_in(block.at(), block.size(), model, n).value();
+    expect(streams.n_symbols() == n, "seven symbols");
+    std::vector<float> rows(n * width);
+    std::vector<float> out(n * model.n_outputs());
+    for (std::size_t t = 0; t < n_rows; t++) {
+        for (std::size_t k = 0; k < n; k++) {
+            std::memcpy(rows.data() + k * width, file.data() + (t + k) % n_rows * width, width * sizeof(float));
+        }
+        if (t == n_rows / 2) {
+            std::vector<unsigned char> bytes(streams.saved_len(2));
+            expect(static_cast<bool>(streams.save(2, bytes.data(), bytes.size())), "a symbol saved");
+            expect(static_cast<bool>(streams.reset(5)), "a symbol reset");
+            expect(static_cast<bool>(streams.restore(5, bytes.data(), bytes.size())), "a symbol restored");
+        }
+        std::vector<tickfuse_step> steps(n, TICKFUSE_STEP_INIT);
+        streams.prepare();
+        expect(static_cast<bool>(streams.peek_all(rows, out, steps)), "rows looked at");
+        expect(static_cast<bool>(streams.push_all(rows, out, steps)), "rows taken");
+        for (std::size_t k = 0; k < n; k++) {
+            const auto at = out.begin() + static_cast<std::ptrdiff_t>(k * model.n_outputs());
+            if (steps[k].kind == TICKFUSE_STEP_ANSWER) {
+                const std::vector<float> own(at, at + static_cast<std::ptrdiff_t>(model.n_outputs()));
+                print("push", own, steps[k].flags);
+            } else {
+                std::printf("push waits %zu\n", steps[k].remaining);
+            }
+        }
+    }
+    expect(static_cast<bool>(streams.reset_all()) && streams.remaining(0) == model.lookback(), "nothing left");
+    expect(streams.push(n, Span<const float>(rows.data(), width), out).status == TICKFUSE_ERR_RUN_SYMBOL, "no symbol");
+}
+
 void run_kind(const std::string &kind, char **arguments) {
     const Model model = Model::open(arguments[0]);
     if (kind == "rows") {
@@ -319,6 +359,8 @@ void run_kind(const std::string &kind, char **arguments) {
         keep(model, read_file<float>(arguments[1]));
     } else if (kind == "series") {
         run_series(model, read_file<float>(arguments[1]));
+    } else if (kind == "symbols") {
+        take_symbols(model, read_file<float>(arguments[1]));
     } else if (kind == "attend") {
         attend(model, read_file<float>(arguments[1]), read_file<float>(arguments[2]));
     } else {
