@@ -1,8 +1,9 @@
 //! The raw rows of a model from bars: features in their columns, and the categories of the series, such as its symbol.
 
 use crate::bundle::{Categories, Input, Role, Schema};
-use crate::error::{FeatureError, RunError};
+use crate::error::{FeatureError, RunError, StateError};
 use crate::features::{Bar, FeatureDef, FeatureSet, Ready};
+use crate::saved::{Reader, Writer};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -115,6 +116,28 @@ impl BarRows {
     /// Forgets every bar, not the categories.
     pub fn reset(&mut self) {
         self.set.reset();
+    }
+
+    /// Time of the last bar taken.
+    pub(crate) fn last_ns(&self) -> Option<i64> {
+        self.set.last_ns()
+    }
+
+    /// Writes the series' categories and what its bars left behind, always as many bytes.
+    pub(crate) fn save(&self, to: &mut Writer<'_>) {
+        for (_, column, _) in &self.categories {
+            to.count(self.row[*column] as usize);
+        }
+        self.set.save(to);
+    }
+
+    /// Reads what rows of the same model wrote; after an error a mixture of both remains.
+    pub(crate) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        for (_, column, categories) in &self.categories {
+            let last = categories.n_codes().saturating_sub(1);
+            self.row[*column] = from.count("code of a series' category", last)? as f64;
+        }
+        self.set.restore(from)
     }
 
     /// Bars before the first row.

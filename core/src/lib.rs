@@ -29,7 +29,7 @@
 //!
 //! # Map, lowest first
 //! [`error`], [`simd`] · [`bundle`] the model file · [`kernels`] · [`plain`] the oracle · `layers` · [`nets`] ·
-//! [`Model`] · [`Session`] · [`Stream`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
+//! [`Model`] · [`Session`] · [`Stream`], [`Sliding`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
 //! `docs/numerics.md`, the last two normative.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
@@ -54,8 +54,10 @@ mod layers;
 mod model;
 pub mod nets;
 pub mod plain;
+mod saved;
 mod session;
 pub mod simd;
+mod sliding;
 mod stream;
 
 pub use bar_rows::BarRows;
@@ -65,4 +67,5 @@ pub use model::{Model, OpenOptions};
 pub use nets::{Contexts, write_model};
 pub use session::{Sample, Session};
 pub use simd::Level;
-pub use stream::{Step, Stream};
+pub use sliding::Sliding;
+pub use stream::{Step, Stream, StreamSet};

@@ -6,8 +6,8 @@ use common::families;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
-use tickfuse_core::bundle::Net;
-use tickfuse_core::{Level, Model, OpenOptions, Session};
+use tickfuse_core::bundle::{Arrival, Net, Schema};
+use tickfuse_core::{Level, Model, OpenOptions, Session, Stream};
 
 struct Counting;
 
@@ -149,5 +149,57 @@ fn other_contexts_are_set_without_an_allocation() {
             }
         });
         assert_eq!(allocations, 0, "{:?}", schema.net);
+    }
+}
+
+/// Streams of every way, and rows for them.
+fn streams() -> impl Iterator<Item = (Stream, Vec<f32>)> {
+    let stacks = common::small_models().into_iter();
+    let others = families::small_schemas().map(|schema| {
+        let schema = Schema {
+            arrival: Arrival::PreRolled,
+            ..schema
+        };
+        let bytes = families::file(&schema, &families::tensors(&schema));
+        (schema, bytes)
+    });
+    stacks.chain(others).filter_map(|(schema, bytes)| {
+        let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+        let rows = match schema.net {
+            Net::Lstm(_) => vec![0.25; 4 * schema.n_features() * schema.n_rows()],
+            _ => families::windows(&schema, 4).concat(),
+        };
+        Some((Stream::new(&model).ok()?, rows))
+    })
+}
+
+#[test]
+fn streams_and_their_copies_never_allocate() {
+    for (mut stream, rows) in streams() {
+        let schema = stream.model().schema();
+        let (n_features, what) = (schema.n_features(), format!("{:?}", schema.net));
+        let mut out = vec![0.0; schema.n_outputs()];
+        let mut copy = Stream::new(stream.model()).unwrap();
+        let allocations = count(|| {
+            for row in rows.chunks_exact(n_features) {
+                let _ = stream.peek(row, &mut out).unwrap();
+                let _ = stream.push(row, &mut out).unwrap();
+                stream.push(&row[1..], &mut out).unwrap_err();
+                copy.clone_from(&stream);
+                let _ = copy.push(row, &mut out).unwrap();
+                stream.prepare_some(1);
+                stream.prepare();
+            }
+        });
+        assert_eq!(allocations, 0, "{what}");
+        let mut saved = vec![0; stream.saved_len()];
+        let allocations = count(|| {
+            stream.save(&mut saved).unwrap();
+            copy.restore(&saved).unwrap();
+            saved[60] ^= 1;
+            copy.restore(&saved).unwrap_err();
+            let _ = copy.push(&rows[..n_features], &mut out).unwrap();
+        });
+        assert_eq!(allocations, 0, "{what}");
     }
 }

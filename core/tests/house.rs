@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 61] = [
+const EDGES: [(&str, &str, &str); 65] = [
     (
         "bar_rows",
         "bundle",
@@ -14,6 +14,7 @@ const EDGES: [(&str, &str, &str); 61] = [
     ),
     ("bar_rows", "error", "its errors"),
     ("bar_rows", "features", "the features of bars"),
+    ("bar_rows", "saved", "their state as bytes"),
     ("bundle", "error", "its errors"),
     ("bundle", "features", "the schema stores feature definitions"),
     ("bundle", "simd", "lanes are the unit of packed weights"),
@@ -24,6 +25,7 @@ const EDGES: [(&str, &str, &str); 61] = [
     ("columns", "layers", "the rows that layers read"),
     ("decide", "error", "its errors"),
     ("features", "error", "its errors"),
+    ("features", "saved", "their state as bytes"),
     ("interpretation", "simd", "lanes are the unit of weights"),
     ("kernels", "simd", "loops are written over its primitives"),
     ("layers", "bundle", "weights are views into the file"),
@@ -59,6 +61,7 @@ const EDGES: [(&str, &str, &str); 61] = [
     ),
     ("nets", "simd", "lanes are the unit of states"),
     ("plain", "bundle", "the oracle follows the same schema"),
+    ("saved", "error", "its errors"),
     ("session", "bundle", "policies and kinds of the schema"),
     ("session", "columns", "reads windows and finishes answers"),
     ("session", "error", "its errors"),
@@ -75,6 +78,7 @@ const EDGES: [(&str, &str, &str); 61] = [
     ("stream", "flags", "remarks about an answer"),
     ("stream", "model", "the model it serves"),
     ("stream", "nets", "the windows under way"),
+    ("stream", "saved", "its state as bytes"),
     ("stream", "session", "whole windows, and the checks of a row"),
     ("root", "bar_rows", "the public names"),
     ("root", "flags", "the public names"),

@@ -1,5 +1,5 @@
-//! Latency of answers on this machine, as the model card and `tickfuse latency` state it: of whole windows, of arriving rows and
-//! of peeks.
+//! Latency of answers on this machine, as the model card and `tickfuse latency` state it: of whole windows, of arriving rows, of
+//! peeks and of windows slid over a long series.
 //!
 //! Every call is timed alone, into a histogram of three significant digits; the time of reading the clock is measured
 //! first and stated, not subtracted. Inputs are the rows of the model's golden windows in turn, in memory. An arriving row finds
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tickfuse_core::bundle::Precision;
 use tickfuse_core::error::{RunError, StreamError};
-use tickfuse_core::{Model, Session, Stream};
+use tickfuse_core::{Flags, Model, Session, Sliding, Stream};
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +24,8 @@ pub enum Mode {
     Arrival,
     /// A row peeked at on a prepared stream.
     Peek,
+    /// Each of [`SLID`] windows slid over one series: the time of a call by their number.
+    Slide,
 }
 
 /// How to measure.
@@ -147,6 +149,7 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         let timed = match options.mode {
             Mode::Window => windows(model, options)?,
             Mode::Arrival | Mode::Peek => arrivals(model, options)?,
+            Mode::Slide => slides(model, options)?,
         };
         Ok((timed, clock()))
     };
@@ -308,6 +311,41 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
     })
 }
 
+/// Windows of a series that is slid over.
+pub const SLID: usize = 2_000;
+
+fn slides(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
+    let (golden, n_features) = (model.bundle().golden(), model.schema().n_features());
+    let n_rows = SLID + model.schema().n_rows() - 1;
+    let rows = golden.input.iter().copied().cycle();
+    let series: Vec<f32> = rows.take(n_rows * n_features).collect();
+    let mut sliding = Sliding::new(model, 1);
+    let mut out = vec![0.0; SLID * model.schema().n_outputs()];
+    let mut flags = vec![Flags::NONE; SLID];
+    let mut flush = Flush::new(options.cold);
+    let mut histogram = new_histogram();
+    let mut first = 0;
+    for i in 0..options.warmup + options.n {
+        flush.caches();
+        let start = Instant::now();
+        sliding.run(&series, std::hint::black_box(&mut out), &mut flags)?;
+        let ns = start.elapsed().as_nanos() as u64 / SLID as u64;
+        if i == 0 {
+            first = ns;
+        }
+        if i >= options.warmup {
+            histogram.saturating_record(ns);
+        }
+    }
+    Ok(Timed {
+        call: histogram,
+        prepare: None,
+        unprepared: None,
+        burst: None,
+        first,
+    })
+}
+
 /// Bursts that are timed.
 const BURSTS: u64 = 1_000;
 
@@ -354,6 +392,7 @@ impl Mode {
             Self::Window => "window",
             Self::Arrival => "arrival",
             Self::Peek => "peek",
+            Self::Slide => "slide",
         }
     }
 }

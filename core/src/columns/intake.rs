@@ -20,15 +20,15 @@ pub(crate) struct Intake {
     pub(crate) scalings: Vec<Scaling>,
     n_features: usize,
     pub(super) n_reals: usize,
-    n_codes: usize,
-    lookback: usize,
+    pub(super) n_codes: usize,
+    pub(super) lookback: usize,
     n_ahead: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Column {
-    role: Role,
-    missing: Missing,
+    pub(super) role: Role,
+    pub(super) missing: Missing,
     pub(super) kind: Kind,
 }
 
@@ -71,10 +71,24 @@ pub(super) enum What {
 /// The rows of one window.
 #[derive(Debug)]
 pub(crate) struct IntakeWork {
-    reals: Vec<f32>,
-    codes: Vec<u32>,
+    pub(super) reals: Vec<f32>,
+    pub(super) codes: Vec<u32>,
     /// Per normalizer, of the last window.
     pub(crate) targets: Vec<CenterScale>,
+}
+
+impl IntakeWork {
+    /// Becomes what `source`, of the same intake, is.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            reals,
+            codes,
+            targets,
+        } = self;
+        reals.copy_from_slice(&source.reals);
+        codes.copy_from_slice(&source.codes);
+        targets.copy_from_slice(&source.targets);
+    }
 }
 
 /// A window of raw values: columns of the schema, oldest row first.
@@ -124,13 +138,17 @@ impl Intake {
     }
 
     /// Columns of a row of reals, even.
-    fn stride(&self) -> usize {
+    pub(super) fn stride(&self) -> usize {
         self.n_reals.next_multiple_of(2).max(2)
     }
 
     /// Buffers for one window.
     pub(crate) fn work(&self) -> IntakeWork {
-        let rows = self.lookback + self.n_ahead;
+        self.work_of(self.lookback + self.n_ahead)
+    }
+
+    /// Buffers for so many rows.
+    pub(crate) fn work_of(&self, rows: usize) -> IntakeWork {
         let unit = CenterScale {
             center: 0.0,
             scale: 1.0,
@@ -188,25 +206,14 @@ impl Intake {
         Ok(flags)
     }
 
-    /// Reads the last row of a window whose other rows were read.
-    ///
-    /// # Errors
-    /// As [`Intake::read`].
-    pub(crate) fn read_last<S: Copy + Into<f64>>(
-        &self,
-        window: RawWindow<'_, S>,
-        work: &mut IntakeWork,
-    ) -> Result<Flags, RunError> {
-        let n = window.n_encoder + window.n_decoder;
-        let mut flags = Flags::NONE;
-        self.read_codes(window, n - 1..n, work, &mut flags)?;
-        self.read_reals(window, n - 1..n, work, &mut flags)?;
-        Ok(flags)
-    }
-
     /// Whether no number of a window depends on its last row but those of that row.
     pub(crate) fn pre_rolls(&self) -> bool {
-        self.lookback > 1 && self.scalings.iter().all(|scaling| scaling.min_encoder() == 0)
+        self.lookback > 1 && !self.reads_windows()
+    }
+
+    /// Whether a normalizer reads the rows of a window.
+    pub(super) fn reads_windows(&self) -> bool {
+        self.scalings.iter().any(|scaling| scaling.min_encoder() > 0)
     }
 
     /// Whether a window could hold this row, in whatever place; `row` is the number an error names.
@@ -266,21 +273,12 @@ impl Intake {
             let read = self.rows_of(column.role, window.n_encoder, window.n_decoder);
             for row in part.start..part.end.min(read) {
                 let value: f64 = window.values[row * self.n_features + at].into();
-                let code = match (code(value, n), unknown) {
-                    (Some(code), _) => code,
-                    (None, Some(code)) => {
-                        flags.insert(Flags::UNKNOWN_CATEGORY);
-                        code as u32
-                    }
-                    (None, None) => {
-                        return Err(RunError::Category {
-                            window: window.index,
-                            row,
-                            column: at,
-                            n_categories: n,
-                        });
-                    }
+                let at = Place {
+                    window: window.index,
+                    row,
+                    column: at,
                 };
+                let code = code_at(value, (n, unknown), at, flags)?;
                 work.codes[row * self.n_codes + place] = code;
             }
         }
@@ -345,20 +343,13 @@ impl Intake {
                         *to = 0.0;
                         continue;
                     }
-                    let raw: f64 = window.values[row * self.n_features + at].into();
-                    *to = self.scaled(raw, scale, &work.targets);
-                    if to.is_finite() {
-                        continue;
-                    }
-                    if column.missing == Missing::Reject {
-                        return Err(RunError::NonFinite {
-                            window: window.index,
-                            row,
-                            column: at,
-                        });
-                    }
-                    *to = 0.0;
-                    flags.insert(Flags::IMPUTED);
+                    let raw = window.values[row * self.n_features + at].into();
+                    let at = Place {
+                        window: window.index,
+                        row,
+                        column: at,
+                    };
+                    *to = column.real_at(self.scaled(raw, scale, &work.targets), at, flags)?;
                 }
             }
         }
@@ -372,7 +363,7 @@ impl Intake {
         }
     }
 
-    fn derive(&self, what: What, row: usize, n_encoder: usize, targets: &[CenterScale]) -> f64 {
+    pub(super) fn derive(&self, what: What, row: usize, n_encoder: usize, targets: &[CenterScale]) -> f64 {
         let (longest, n) = (self.lookback as f64, n_encoder as f64);
         match what {
             What::RelativeTime => (row as f64 - n) / longest,
@@ -383,8 +374,56 @@ impl Intake {
     }
 }
 
+/// Where a value stands, for errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) window: usize,
+    pub(super) row: usize,
+    pub(super) column: usize,
+}
+
+impl Column {
+    /// A scaled value, or what stands for one that is missing.
+    pub(super) fn real_at(&self, scaled: f32, at: Place, flags: &mut Flags) -> Result<f32, RunError> {
+        if scaled.is_finite() {
+            return Ok(scaled);
+        }
+        if self.missing == Missing::Reject {
+            return Err(RunError::NonFinite {
+                window: at.window,
+                row: at.row,
+                column: at.column,
+            });
+        }
+        flags.insert(Flags::IMPUTED);
+        Ok(0.0)
+    }
+}
+
+/// The code of a value, or the unknown one; of `n` categories.
+pub(super) fn code_at(
+    value: f64,
+    (n, unknown): (usize, Option<usize>),
+    at: Place,
+    flags: &mut Flags,
+) -> Result<u32, RunError> {
+    match (code(value, n), unknown) {
+        (Some(code), _) => Ok(code),
+        (None, Some(code)) => {
+            flags.insert(Flags::UNKNOWN_CATEGORY);
+            Ok(code as u32)
+        }
+        (None, None) => Err(RunError::Category {
+            window: at.window,
+            row: at.row,
+            column: at.column,
+            n_categories: n,
+        }),
+    }
+}
+
 /// The code a value is, of `n` categories.
-fn code(value: f64, n: usize) -> Option<u32> {
+pub(super) fn code(value: f64, n: usize) -> Option<u32> {
     let listed = value >= 0.0 && value < n as f64 && value == libm::trunc(value);
     listed.then_some(value as u32)
 }

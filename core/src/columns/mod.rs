@@ -4,6 +4,8 @@ pub(crate) mod answer;
 mod contexts;
 mod intake;
 mod normalize;
+mod row;
 
 pub(crate) use intake::{Intake, IntakeWork, RawWindow};
 pub(crate) use normalize::CenterScale;
+pub(crate) use row::{Head, RowChecks};

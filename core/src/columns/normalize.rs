@@ -125,6 +125,14 @@ impl Scaling {
         }
     }
 
+    /// Centre and scale, if they are the same for every window.
+    pub(crate) fn fixed(&self) -> Option<CenterScale> {
+        match self.source {
+            Source::Fixed(fixed) => Some(fixed),
+            _ => None,
+        }
+    }
+
     /// Encoder rows that a window needs at least.
     pub(crate) fn min_encoder(&self) -> usize {
         match self.source {

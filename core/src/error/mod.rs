@@ -5,7 +5,9 @@
 mod file;
 mod make;
 mod run;
+mod state;
 
 pub use file::{OpenError, WriteError};
 pub use make::{DecideError, FeatureError};
 pub use run::{RunError, StreamError};
+pub use state::StateError;

@@ -25,6 +25,16 @@ pub struct Bar {
 const LARGEST: f64 = 1e100;
 
 impl Bar {
+    /// No bar: every number 0.
+    pub(super) const ZERO: Self = Self {
+        ts_ns: 0,
+        open: 0.0,
+        high: 0.0,
+        low: 0.0,
+        close: 0.0,
+        volume: 0.0,
+    };
+
     /// Checks that prices lie in `1e-100..=1e100` with `low <= open, close <= high`, and volume in `0..=1e100`.
     ///
     /// # Errors

@@ -7,6 +7,9 @@
 //! (Dekker) and needs no fused multiply-add, so that the bits are the same on every machine; factors must stay
 //! below 2^996.
 
+use crate::error::StateError;
+use crate::saved::{Reader, Writer};
+
 /// An unevaluated sum `hi + lo` with `|lo| <= ulp(hi) / 2`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Double {
@@ -54,6 +57,17 @@ impl Double {
     pub(super) fn squared(self) -> Self {
         let p = two_product(self.hi, self.hi);
         fast_two_sum(p.hi, p.lo + 2.0 * self.hi * self.lo)
+    }
+
+    pub(super) fn save(self, to: &mut Writer<'_>) {
+        to.f64s(&[self.hi, self.lo]);
+    }
+
+    pub(super) fn restore(from: &mut Reader<'_>) -> Result<Self, StateError> {
+        Ok(Self {
+            hi: from.f64()?,
+            lo: from.f64()?,
+        })
     }
 
     /// The nearest f64.

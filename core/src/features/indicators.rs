@@ -4,6 +4,8 @@ use super::bar::Bar;
 use super::params::{BollingerLine, Cycle, EmaStart, Estimator, MacdForm, MacdPart, Smoothing, Wave};
 use super::smooth::{Average, Ema};
 use super::window::{Moments, Total, View, Window};
+use crate::error::StateError;
+use crate::saved::{Reader, Writer};
 use core::f64::consts::{LN_2, TAU};
 
 /// Means of rises and falls.
@@ -24,6 +26,16 @@ impl Rsi {
     pub(super) fn reset(&mut self) {
         self.rise.reset();
         self.fall.reset();
+    }
+
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        self.rise.save(to);
+        self.fall.save(to);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.rise.restore(from)?;
+        self.fall.restore(from)
     }
 
     pub(super) fn step(&mut self, change: f64, keep: bool) -> f64 {
@@ -71,6 +83,21 @@ impl Macd {
         self.slow.reset();
         self.signal.reset();
         self.pending = self.delay;
+    }
+
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        for ema in [&self.fast, &self.slow, &self.signal] {
+            ema.save(to);
+        }
+        to.count(self.pending);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        for ema in [&mut self.fast, &mut self.slow, &mut self.signal] {
+            ema.restore(from)?;
+        }
+        self.pending = from.count("bars before a signal line", self.delay)?;
+        Ok(())
     }
 
     pub(super) fn step(&mut self, price: f64, keep: bool) -> f64 {
@@ -135,6 +162,20 @@ impl Volatility {
         match self {
             Self::Centred(window) => window.reset(),
             Self::Return(window) | Self::Range(window, _) => window.reset(),
+        }
+    }
+
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Centred(window) => window.save(to),
+            Self::Return(window) | Self::Range(window, _) => window.save(to),
+        }
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        match self {
+            Self::Centred(window) => window.restore(from),
+            Self::Return(window) | Self::Range(window, _) => window.restore(from),
         }
     }
 

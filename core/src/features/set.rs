@@ -3,7 +3,8 @@
 use super::bar::Bar;
 use super::op::FeatureOp;
 use super::state::State;
-use crate::error::FeatureError;
+use crate::error::{FeatureError, StateError};
+use crate::saved::{Reader, Writer};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -120,6 +121,41 @@ impl FeatureSet {
         self.states.iter_mut().for_each(State::reset);
         self.taken = 0;
         self.previous = None;
+    }
+
+    /// Time of the last bar taken.
+    pub(crate) fn last_ns(&self) -> Option<i64> {
+        self.previous.map(|bar| bar.ts_ns)
+    }
+
+    /// Writes all that the bars so far left behind, always as many bytes.
+    pub(crate) fn save(&self, to: &mut Writer<'_>) {
+        to.count(self.taken);
+        to.count(usize::from(self.previous.is_some()));
+        let bar = self.previous.unwrap_or(Bar::ZERO);
+        to.u64(bar.ts_ns.cast_unsigned());
+        to.f64s(&[bar.open, bar.high, bar.low, bar.close, bar.volume]);
+        self.states.iter().for_each(|state| state.save(to));
+    }
+
+    /// Reads what a set of the same definitions wrote; after an error a mixture of both remains.
+    pub(crate) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.taken = from.count("bars of features", self.warm_up)?;
+        let has_previous = from.count("last bars", 1)? == 1;
+        let ts_ns = from.u64()?.cast_signed();
+        let mut values = [0.0; 5];
+        from.f64s(&mut values)?;
+        let [open, high, low, close, volume] = values;
+        let bar = Bar {
+            ts_ns,
+            open,
+            high,
+            low,
+            close,
+            volume,
+        };
+        self.previous = has_previous.then_some(bar);
+        self.states.iter_mut().try_for_each(|state| state.restore(from))
     }
 
     fn step(&mut self, bar: &Bar, out: &mut [f64], keep: bool) -> Result<Ready, FeatureError> {

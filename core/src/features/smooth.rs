@@ -10,6 +10,8 @@
 
 use super::params::{EmaStart, Smoothing};
 use super::window::{Total, Window};
+use crate::error::StateError;
+use crate::saved::{Reader, Writer};
 
 /// An exponential moving average.
 #[derive(Debug, Clone)]
@@ -51,6 +53,18 @@ impl Ema {
         self.value = 0.0;
     }
 
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        to.count(self.count);
+        to.f64s(&[self.weight, self.value]);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.count = from.count("values of an exponential average", self.n)?;
+        self.weight = from.f64()?;
+        self.value = from.f64()?;
+        Ok(())
+    }
+
     /// The average with `x` in it; only with `keep` does it stay there.
     pub(super) fn step(&mut self, x: f64, keep: bool) -> f64 {
         let weight = 1.0 + (1.0 - self.alpha) * self.weight;
@@ -89,6 +103,20 @@ impl Average {
         match self {
             Self::Wilder(ema) => ema.reset(),
             Self::Simple(window) => window.reset(),
+        }
+    }
+
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Wilder(ema) => ema.save(to),
+            Self::Simple(window) => window.save(to),
+        }
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        match self {
+            Self::Wilder(ema) => ema.restore(from),
+            Self::Simple(window) => window.restore(from),
         }
     }
 

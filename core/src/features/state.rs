@@ -6,6 +6,8 @@ use super::op::FeatureOp;
 use super::params::{BollingerLine, Cycle, Deviation, Wave};
 use super::smooth::{Average, Ema};
 use super::window::{Delay, Moments, Total, Window};
+use crate::error::StateError;
+use crate::saved::{Reader, Writer};
 
 /// A value from the present bar's own number and a statistic of it.
 type Form = fn(f64, f64) -> f64;
@@ -178,6 +180,36 @@ impl State {
         }
     }
 
+    /// Writes the memory, not the definition.
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        match self {
+            Self::Plain(_) | Self::Calendar(..) | Self::Ret1 => {}
+            Self::Change { delay, .. } => delay.save(to),
+            Self::Mean { window, .. } => window.save(to),
+            Self::VolZ(window) | Self::Bollinger { window, .. } => window.save(to),
+            Self::Ema { ema, .. } => ema.save(to),
+            Self::Rsi(rsi) => rsi.save(to),
+            Self::Macd { macd, .. } => macd.save(to),
+            Self::Atr { mean, .. } => mean.save(to),
+            Self::Volatility { volatility, .. } => volatility.save(to),
+        }
+    }
+
+    /// Reads the memory of the same definition.
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        match self {
+            Self::Plain(_) | Self::Calendar(..) | Self::Ret1 => Ok(()),
+            Self::Change { delay, .. } => delay.restore(from),
+            Self::Mean { window, .. } => window.restore(from),
+            Self::VolZ(window) | Self::Bollinger { window, .. } => window.restore(from),
+            Self::Ema { ema, .. } => ema.restore(from),
+            Self::Rsi(rsi) => rsi.restore(from),
+            Self::Macd { macd, .. } => macd.restore(from),
+            Self::Atr { mean, .. } => mean.restore(from),
+            Self::Volatility { volatility, .. } => volatility.restore(from),
+        }
+    }
+
     /// The value with `bar` as the newest bar, NaN or provisional during warm-up; only with `keep` is the bar
     /// remembered.
     pub(super) fn step(&mut self, bar: &Bar, previous: Option<&Bar>, keep: bool) -> f64 {
@@ -209,6 +241,118 @@ impl State {
                 previous.map_or(f64::NAN, |q| form(bar.close, mean.step(true_range(bar, q), keep)))
             }
             Self::Volatility { volatility, factor } => *factor * volatility.step(bar, previous, keep),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{EmaStart, Estimator, MacdForm, MacdPart, STANDARD_SETS, Smoothing, standard_set};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// Every definition of the standard sets, and the forms of each kind that those leave out.
+    fn ops() -> Vec<FeatureOp> {
+        let sets = STANDARD_SETS.iter().filter_map(|(name, _)| standard_set(name));
+        let mut ops: Vec<FeatureOp> = sets.flatten().map(|def| def.op).collect();
+        for start in [EmaStart::First, EmaStart::Sma, EmaStart::Weighted] {
+            let macd = |part| MacdForm {
+                fast: 3,
+                slow: 7,
+                start,
+                part,
+            };
+            ops.push(FeatureOp::Ema { n: 5, start });
+            ops.push(FeatureOp::EmaRatio { n: 1, start });
+            ops.push(FeatureOp::Macd(macd(MacdPart::Line)));
+            ops.push(FeatureOp::MacdRatio(macd(MacdPart::Signal { n: 4 })));
+        }
+        for smoothing in [Smoothing::Wilder, Smoothing::Simple] {
+            ops.push(FeatureOp::Atr { n: 4, smoothing });
+            ops.push(FeatureOp::Rsi { n: 1, smoothing });
+        }
+        ops.push(FeatureOp::VolumeRatio { n: 6 });
+        ops.extend(
+            [
+                Estimator::CloseToClose,
+                Estimator::ZeroMean,
+                Estimator::Parkinson,
+                Estimator::GarmanKlass,
+                Estimator::RogersSatchell,
+            ]
+            .map(|estimator| FeatureOp::RealisedVol {
+                n: 8,
+                periods_per_year: 525_600.0,
+                estimator,
+            }),
+        );
+        ops
+    }
+
+    fn bar(i: usize) -> Bar {
+        // Now and then a price repeats, so that windows are flat in part.
+        let close = 95_505.4 + libm::sin((i / 3 * 7) as f64) * 40.0;
+        Bar {
+            ts_ns: i as i64 * 60_000_000_000,
+            open: close - 1.0,
+            high: close + 2.5,
+            low: close - 3.5,
+            close,
+            volume: (i * 37 % 11) as f64,
+        }
+    }
+
+    fn bytes(state: &State) -> Vec<u8> {
+        let mut count = Writer::counting();
+        state.save(&mut count);
+        let mut bytes = vec![0; count.n_bytes()];
+        state.save(&mut Writer::new(&mut bytes));
+        bytes
+    }
+
+    #[test]
+    fn a_memory_saved_after_any_bar_goes_on_bit_for_bit() {
+        for op in ops() {
+            for n in [0, 1, 2, 3, 7, 20, 49, 50, 51, 130] {
+                let mut state = State::new(&op);
+                let mut other = State::new(&op);
+                let step = |state: &mut State, i: usize| {
+                    let previous = i.checked_sub(1).map(bar);
+                    state.step(&bar(i), previous.as_ref(), true).to_bits()
+                };
+                (0..n).for_each(|i| _ = step(&mut state, i));
+                // What the other one remembers must not shine through.
+                (500..500 + 3 * n).for_each(|i| _ = step(&mut other, i));
+                let saved = bytes(&state);
+                let mut from = Reader::new(&saved);
+                other.restore(&mut from).unwrap();
+                assert_eq!((from.n_left(), &bytes(&other)), (0, &saved), "{op:?}");
+                for i in n..n + 120 {
+                    assert_eq!(
+                        step(&mut state, i),
+                        step(&mut other, i),
+                        "{op:?} after {n}, bar {i}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_lead_a_memory_outside_its_windows() {
+        for op in ops() {
+            let mut state = State::new(&op);
+            for seed in 1..40_u64 {
+                let mut saved = bytes(&state);
+                let mut z = seed;
+                for byte in &mut saved {
+                    z = z.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    *byte ^= (z >> 33) as u8 & (z >> 41) as u8 & (z >> 49) as u8;
+                }
+                let _ = state.restore(&mut Reader::new(&saved));
+                (0..60).for_each(|i| _ = state.step(&bar(i), Some(&bar(i)), true));
+            }
         }
     }
 }

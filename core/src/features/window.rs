@@ -15,6 +15,8 @@
 //! bits. Deviations then agree within the error of point 3, nearly always hidden by the last rounding to f64.
 
 use super::double::Double;
+use crate::error::StateError;
+use crate::saved::{Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -26,6 +28,8 @@ pub(super) trait Sums: Copy {
     fn with(self, x: f64) -> Self;
     /// These sums with `x` removed.
     fn without(self, x: f64) -> Self;
+    fn save(&self, to: &mut Writer<'_>);
+    fn restore(from: &mut Reader<'_>) -> Result<Self, StateError>;
 }
 
 /// `sum(x)`.
@@ -43,6 +47,14 @@ impl Sums for Total {
 
     fn without(self, x: f64) -> Self {
         Self(self.0.plus_single(-x))
+    }
+
+    fn save(&self, to: &mut Writer<'_>) {
+        self.0.save(to);
+    }
+
+    fn restore(from: &mut Reader<'_>) -> Result<Self, StateError> {
+        Double::restore(from).map(Self)
     }
 }
 
@@ -79,6 +91,20 @@ impl Sums for Moments {
             second: self.second.minus(d.squared()),
             ..self
         }
+    }
+
+    fn save(&self, to: &mut Writer<'_>) {
+        to.f64(self.reference);
+        self.first.save(to);
+        self.second.save(to);
+    }
+
+    fn restore(from: &mut Reader<'_>) -> Result<Self, StateError> {
+        Ok(Self {
+            reference: from.f64()?,
+            first: Double::restore(from)?,
+            second: Double::restore(from)?,
+        })
     }
 }
 
@@ -169,6 +195,28 @@ impl<S: Sums> Window<S> {
         self.run = 0;
     }
 
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        to.f64s(&self.ring);
+        to.count(self.head);
+        to.count(self.count);
+        to.count(self.run);
+        to.f64(self.newest);
+        self.running.save(to);
+        self.fresh.save(to);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        let n = self.ring.len();
+        from.f64s(&mut self.ring)?;
+        self.head = from.count("place in a feature's window", n - 1)?;
+        self.count = from.count("values of a feature's window", n)?;
+        self.run = from.count("equal values of a feature's window", n)?;
+        self.newest = from.f64()?;
+        self.running = S::restore(from)?;
+        self.fresh = S::restore(from)?;
+        Ok(())
+    }
+
     /// The window with `x` in it; only with `keep` does it stay there.
     pub(super) fn step(&mut self, x: f64, keep: bool) -> View<S> {
         let n = self.ring.len();
@@ -226,6 +274,20 @@ impl Delay {
     pub(super) fn reset(&mut self) {
         self.head = 0;
         self.count = 0;
+    }
+
+    pub(super) fn save(&self, to: &mut Writer<'_>) {
+        to.f64s(&self.ring);
+        to.count(self.head);
+        to.count(self.count);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), StateError> {
+        let n = self.ring.len();
+        from.f64s(&mut self.ring)?;
+        self.head = from.count("place in a feature's delay", n - 1)?;
+        self.count = from.count("values of a feature's delay", n)?;
+        Ok(())
     }
 
     /// The value that came `n` steps before `x`, if there was one; only with `keep` is `x` remembered.

@@ -106,6 +106,12 @@ kernels! {
         lstm::last_step(isa, weights, bias, pairs(x), &mut step);
         lstm::encode(isa, true, step.h, step.operand);
     }
+    /// The last step of one window whose recurrent sums and `gates = b + W x` are known; whether products read pairs of bf16.
+    pub(crate) fn last_cells(isa, gates: &[[Lane; 4]], pairs: bool, step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_cells(isa, gates, &mut step);
+        lstm::encode(isa, pairs, step.h, step.operand);
+    }
     /// Output states as the recurrent product of bf16 weights reads them.
     pub(crate) fn encode_states(isa, h: &[Lane], operand: &mut [Lane]) {
         lstm::encode(isa, true, h, operand);

@@ -22,6 +22,14 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// No rows.
+    pub(crate) const NONE: Self = Self {
+        reals: &[],
+        stride: 0,
+        codes: &[],
+        n_codes: 0,
+    };
+
     /// The rows from `at` on.
     pub(crate) fn from(self, at: usize) -> Self {
         Self {

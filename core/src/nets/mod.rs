@@ -7,6 +7,7 @@ mod parts;
 mod quantile_tft;
 mod shapes;
 mod store;
+mod terms;
 mod tft;
 mod xtrend;
 
@@ -23,13 +24,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-pub(crate) use lstm::{LstmBank, LstmNet, LstmWork};
+pub(crate) use lstm::{LstmBank, LstmBanks, LstmNeighbours, LstmNet, LstmWork, Member, Members};
 pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
-pub(crate) use tft::{TftNet, TftWork};
+pub(crate) use terms::{Neighbours, RowTerms};
+pub(crate) use tft::{TftNeighbours, TftNet, TftWork};
 pub use xtrend::Contexts;
-pub(crate) use xtrend::{XtrendNet, XtrendWork};
+pub(crate) use xtrend::{XtrendNeighbours, XtrendNet, XtrendWork};
 
 /// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
 ///
@@ -118,6 +120,24 @@ pub(crate) enum RowsWork {
     Xtrend(XtrendWork),
 }
 
+/// Buffers of windows side by side.
+pub(crate) enum RowsNeighbours {
+    Tft(TftNeighbours),
+    Xtrend(XtrendNeighbours),
+}
+
+impl RowsWork {
+    /// Becomes what `source`, of the same net, is, for a [`RowsNet::finish`] or a further [`RowsNet::pre_roll`].
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        match (self, source) {
+            (Self::Tft(work), Self::Tft(source)) => work.copy_from(source),
+            (Self::Xtrend(work), Self::Xtrend(source)) => work.copy_from(source),
+            // A quantile TFT is not run ahead.
+            _ => {}
+        }
+    }
+}
+
 impl OpenNet {
     /// Takes the net's tensors out of the bundle, all of them and no others.
     pub(crate) fn open(bundle: &Bundle, intake: &Intake, kernels: &Kernels) -> Result<Self, OpenError> {
@@ -162,8 +182,8 @@ impl RowsNet {
         }
     }
 
-    /// Whether all rows but the last can be run before the last one is known.
-    pub(crate) fn pre_rolls(&self) -> bool {
+    /// Whether rows have terms of their own, so that windows may share them and be run up to their last row.
+    pub(crate) fn has_terms(&self) -> bool {
         match self {
             Self::Tft(net) => net.pre_rolls(),
             Self::QuantileTft(_) => false,
@@ -171,26 +191,96 @@ impl RowsNet {
         }
     }
 
-    /// Runs some rows before the last one of a whole window, where [`RowsNet::pre_rolls`]; from row 0 on, in order.
-    pub(crate) fn pre_roll(
-        &self,
-        kernels: &Kernels,
-        work: &mut RowsWork,
-        rows: Rows<'_>,
-        part: Range<usize>,
-    ) {
+    /// Room for the terms of `n_places` rows, where [`RowsNet::has_terms`].
+    pub(crate) fn terms(&self, n_places: usize) -> RowTerms {
+        match self {
+            Self::Tft(net) => net.terms(n_places),
+            Self::QuantileTft(_) => RowTerms::none(),
+            Self::Xtrend(net) => net.terms(n_places),
+        }
+    }
+
+    /// What the first row of whole windows decides, for all windows that have its statics.
+    pub(crate) fn begin(&self, kernels: &Kernels, work: &mut RowsWork, rows: Rows<'_>) {
         match (self, work) {
-            (Self::Tft(net), RowsWork::Tft(work)) => net.pre_roll(kernels, work, rows, part),
-            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.pre_roll(kernels, work, rows, part),
+            (Self::Tft(net), RowsWork::Tft(work)) => net.begin(kernels, work, rows),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.begin(work, rows),
             _ => {}
         }
     }
 
-    /// The last row of a window whose other rows were run; may be repeated with another row.
-    pub(crate) fn finish<'w>(&self, kernels: &Kernels, work: &'w mut RowsWork, rows: Rows<'_>) -> &'w [Lane] {
+    /// The terms of rows, of which the first goes to the first of these places, for the statics that began.
+    pub(crate) fn add_terms(
+        &self,
+        kernels: &Kernels,
+        work: &mut RowsWork,
+        rows: Rows<'_>,
+        places: Range<usize>,
+        terms: &mut RowTerms,
+    ) {
         match (self, work) {
-            (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, rows),
-            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.finish(kernels, work, rows),
+            (Self::Tft(net), RowsWork::Tft(work)) => net.add_terms(kernels, work, rows, places, terms),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.add_terms(kernels, work, rows, places, terms),
+            _ => {}
+        }
+    }
+
+    /// Runs some rows before the last one of a whole window, whose terms lie from `place` on; from row 0 on, in order.
+    pub(crate) fn pre_roll(
+        &self,
+        kernels: &Kernels,
+        work: &mut RowsWork,
+        terms: &mut RowTerms,
+        part: Range<usize>,
+        place: usize,
+    ) {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.pre_roll(kernels, work, terms, part, place),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.pre_roll(kernels, work, terms, part, place),
+            _ => {}
+        }
+    }
+
+    /// The last row of a window whose other rows were run, its terms at `place`; may be repeated with another row.
+    pub(crate) fn finish<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &'w mut RowsWork,
+        terms: &mut RowTerms,
+        place: usize,
+    ) -> &'w [Lane] {
+        match (self, work) {
+            (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, terms, place),
+            (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.finish(kernels, work, terms, place),
+            _ => &[],
+        }
+    }
+
+    /// Buffers for windows side by side, where [`RowsNet::has_terms`].
+    pub(crate) fn neighbours(&self) -> Option<RowsNeighbours> {
+        match self {
+            Self::Tft(net) => Some(RowsNeighbours::Tft(net.neighbours())),
+            Self::QuantileTft(_) => None,
+            Self::Xtrend(net) => Some(RowsNeighbours::Xtrend(net.neighbours())),
+        }
+    }
+
+    /// Head values `[windows, output lanes]` of windows whose rows' terms are there, for the statics that began.
+    pub(crate) fn run_side_by_side<'w>(
+        &self,
+        kernels: &Kernels,
+        work: &RowsWork,
+        terms: &mut RowTerms,
+        windows: Neighbours,
+        own: &'w mut RowsNeighbours,
+    ) -> &'w [Lane] {
+        match (self, work, own) {
+            (Self::Tft(net), RowsWork::Tft(work), RowsNeighbours::Tft(own)) => {
+                net.run_side_by_side(kernels, work, terms, windows, own)
+            }
+            (Self::Xtrend(net), RowsWork::Xtrend(work), RowsNeighbours::Xtrend(own)) => {
+                net.run_side_by_side(kernels, work, terms, windows, own)
+            }
             _ => &[],
         }
     }

@@ -82,7 +82,7 @@ pub(crate) fn programs(name: &str, standard: &str, source: &str, folder: &Path) 
         kinds.push(("watched", fixed, &SANITIZERS));
     }
     let made = |(kind, library, more): (&str, &Path, &[&str])| {
-        let program = folder.join(format!("{source}-{kind}"));
+        let program = folder.join(format!("{}-{kind}", source.replace('/', "-")));
         let mut command = compiler(name, standard);
         command.args(more).arg(source);
         link(&mut command, library, &program);
@@ -119,7 +119,9 @@ pub(crate) fn told_alike(source: &str) -> impl Iterator<Item = &'static Program>
     static ALL: OnceLock<Vec<Program>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let c = ["streams.c", "contexts.c"].into_iter().filter(|_| has("cc"));
+        let c = ["streams.c", "contexts.c", "memory.c", "series.c", "symbols.c"]
+            .into_iter()
+            .filter(|_| has("cc"));
         let c = c.flat_map(|source| {
             let paths = programs("cc", "-std=c11", source, folder);
             paths.into_iter().map(move |path| Program { path, source })

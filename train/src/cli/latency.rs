@@ -12,13 +12,13 @@ pub(super) struct Args {
     /// Repack the weights in memory to this precision first.
     #[arg(long, value_enum)]
     precision: Option<PrecisionArg>,
-    /// Timed calls.
-    #[arg(long, default_value_t = 20_000)]
-    n: u64,
-    /// Calls before them.
-    #[arg(long, default_value_t = 500)]
-    warmup: u64,
-    /// What is timed: whole windows, rows that arrive at a prepared stream, or peeks.
+    /// Timed calls; unless given 20,000, and 20 of `slide`.
+    #[arg(long)]
+    n: Option<u64>,
+    /// Calls before them; unless given 500, and 2 of `slide`.
+    #[arg(long)]
+    warmup: Option<u64>,
+    /// What is timed: whole windows, rows that arrive at a prepared stream, peeks, or each window of a long series that is slid over.
     #[arg(long, value_enum, default_value_t = ModeArg::Window)]
     mode: ModeArg,
     /// Walk through other memory before every call, so that it finds its caches cold.
@@ -35,6 +35,7 @@ enum ModeArg {
     Window,
     Arrival,
     Peek,
+    Slide,
 }
 
 impl From<ModeArg> for Mode {
@@ -43,17 +44,24 @@ impl From<ModeArg> for Mode {
             ModeArg::Window => Self::Window,
             ModeArg::Arrival => Self::Arrival,
             ModeArg::Peek => Self::Peek,
+            ModeArg::Slide => Self::Slide,
         }
     }
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> CommandResult {
     let model = args.model.open_as(args.precision)?;
+    let mode = args.mode.into();
+    let (n, warmup) = if mode == Mode::Slide {
+        (20, 2)
+    } else {
+        (20_000, 500)
+    };
     let options = LatencyOptions {
-        mode: args.mode.into(),
+        mode,
         cold: args.cold,
-        n: args.n,
-        warmup: args.warmup,
+        n: args.n.unwrap_or(n),
+        warmup: args.warmup.unwrap_or(warmup),
         cpu: args.cpu,
     };
     let report = measure(&model, options)?;

@@ -176,10 +176,11 @@ fn milliseconds(report: &LatencyReport, sha256: &str) -> Latency {
         file_sha256: Some(sha256.into()),
         level: Some(report.level.into()),
         precision: Some(report.precision),
-        mode: Some(match report.mode {
-            latency::Mode::Window => Mode::Window,
-            latency::Mode::Arrival | latency::Mode::Peek => Mode::Arrival,
-        }),
+        mode: match report.mode {
+            latency::Mode::Window => Some(Mode::Window),
+            latency::Mode::Arrival | latency::Mode::Peek => Some(Mode::Arrival),
+            latency::Mode::Slide => None,
+        },
         machine: Some(report.machine.clone()),
     }
 }

@@ -4,11 +4,13 @@
 mod bars;
 pub mod frame;
 pub mod scaled;
+mod slide;
 
 pub use bars::{bars, gaps};
 
 use crate::arrays::Array;
 use crate::data::DataError;
+use slide::Slides;
 use std::sync::Arc;
 use tickfuse_core::{Flags, Model, Session};
 
@@ -147,7 +149,7 @@ pub enum PredictError {
     /// The network alone could not be made of the model.
     #[error(transparent)]
     Network(#[from] crate::assemble::AssembleError),
-    /// The session refused a window; rows count from the first window of the call.
+    /// The session refused a window; windows count from the first one that `what` names.
     #[error("{what}: {error}")]
     Run {
         /// Where.
@@ -190,6 +192,7 @@ pub fn rows(model: &Arc<Model>, what: &str, rows: &[f64]) -> Result<Answers, Pre
 
 struct Runner {
     session: Session,
+    slides: Slides,
     size: usize,
     answers: Answers,
 }
@@ -199,6 +202,7 @@ impl Runner {
         let schema = model.schema();
         Self {
             session: Session::new(model, BATCH),
+            slides: Slides::new(model),
             size: schema.n_rows() * schema.n_features(),
             answers: Answers {
                 names: schema.output_names(),
@@ -239,6 +243,9 @@ impl Runner {
                 what: what.into(),
                 n_ahead,
             });
+        }
+        if n_ahead == 0 {
+            return self.slides.run(what, rows, &mut self.answers);
         }
         let future = n_ahead * n_features;
         let starts: Vec<usize> = (0..=n_rows - lookback).collect();

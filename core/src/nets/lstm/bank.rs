@@ -17,7 +17,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// The states of all windows, and buffers to move them on.
-#[derive(Clone)]
 pub(crate) struct LstmBank {
     lookback: usize,
     /// Windows under way, at most: `lookback - 1`, or one that never begins.
@@ -40,7 +39,6 @@ pub(crate) struct LstmBank {
 }
 
 /// One layer's states, slot after slot, and the oldest window's recurrent sums.
-#[derive(Clone)]
 struct LayerStates {
     h: Vec<Lane>,
     c: Vec<Lane>,
@@ -48,7 +46,6 @@ struct LayerStates {
     zero: Vec<[Lane; 4]>,
 }
 
-#[derive(Clone)]
 struct Scratch {
     gates: Vec<[Lane; 4]>,
     sequence: Vec<Lane>,
@@ -97,6 +94,42 @@ impl LstmBank {
         self.n_rows = 0;
         self.n_projected = 0;
         self.ready = false;
+    }
+
+    /// The scaled rows `[x_stride]` that the windows under way have read or will, oldest first.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        let stride = self.x.len() / self.lookback;
+        let n_kept = self.n_rows.min(self.lookback as u64 - 1);
+        (self.n_rows - n_kept..self.n_rows).map(move |row| {
+            let at = (row % self.lookback as u64) as usize;
+            &self.x[at * stride..][..stride]
+        })
+    }
+
+    /// Becomes what `source`, of the same net, is; buffers between two calls aside.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            lookback: _,
+            n_slots: _,
+            layers,
+            taken,
+            projected,
+            x,
+            n_rows,
+            n_projected,
+            ready,
+            scratch: _,
+            head: _,
+        } = self;
+        for (states, source) in layers.iter_mut().zip(&source.layers) {
+            states.h.copy_from_slice(&source.h);
+            states.c.copy_from_slice(&source.c);
+            states.sums.copy_from_slice(&source.sums);
+        }
+        taken.copy_from_slice(&source.taken);
+        projected.copy_from_slice(&source.projected);
+        x.copy_from_slice(&source.x);
+        (*n_rows, *n_projected, *ready) = (source.n_rows, source.n_projected, source.ready);
     }
 
     /// Rows that are missing before the next one has an answer.
@@ -156,7 +189,7 @@ impl LstmBank {
     }
 
     /// The first layer's products of the rows that have none yet.
-    fn project(&mut self, net: &LstmNet, kernels: &Kernels) {
+    pub(super) fn project(&mut self, net: &LstmNet, kernels: &Kernels) {
         let (first, stride) = (&net.layers[0], net.x_stride);
         let blocks = first.n_blocks();
         // Of more rows than the ring holds only the last ones are left.
@@ -253,13 +286,61 @@ impl LstmBank {
         self.ready = true;
     }
 
+    /// Whether the oldest window and its sums wait for a row.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Says that they do.
+    pub(super) fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether the window that the next row ends has still rows before it.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.ready && self.lookback > 1 && self.pending(self.ending()) > 0
+    }
+
+    /// What the first layer makes of the next row of that window.
+    pub(super) fn next_projected(&self, blocks: usize) -> &[[Lane; 4]] {
+        &self.projected[self.next_row(self.ending()) * blocks..][..blocks]
+    }
+
+    /// That window has taken the row.
+    pub(super) fn count_row(&mut self) {
+        let slot = self.ending();
+        self.taken[slot] += 1;
+    }
+
+    /// Its outputs and cell states in layer `l`.
+    pub(super) fn states_mut(&mut self, l: usize, blocks: usize) -> (&mut [Lane], &mut [Lane]) {
+        let lanes = self.ending() * blocks..(self.ending() + 1) * blocks;
+        let states = &mut self.layers[l];
+        (&mut states.h[lanes.clone()], &mut states.c[lanes])
+    }
+
+    /// Keeps its recurrent sums in layer `l`.
+    pub(super) fn keep_sums(&mut self, l: usize, sums: &[[Lane; 4]]) {
+        self.layers[l].sums.copy_from_slice(sums);
+    }
+
+    /// Its recurrent sums and cell states in layer `l`, waiting for the last row.
+    pub(super) fn awaiting(&self, l: usize, blocks: usize) -> (&[[Lane; 4]], &[Lane]) {
+        let states = &self.layers[l];
+        (&states.sums, &states.c[self.ending() * blocks..][..blocks])
+    }
+
+    /// Where the next row of a slot's window lies.
+    fn next_row(&self, slot: usize) -> usize {
+        let row = self.begin(slot).unwrap_or(0) + self.taken[slot] as u64;
+        (row % self.lookback as u64) as usize
+    }
+
     /// `n` neighbouring windows take one row each.
     fn advance(&mut self, net: &LstmNet, kernels: &Kernels, slot: usize, n: usize) {
         let first = net.layers[0].n_blocks();
         for i in 0..n {
-            let row = self.begin(slot + i).unwrap_or(0) + self.taken[slot + i] as u64;
-            let at = (row % self.lookback as u64) as usize;
-            let from = &self.projected[at * first..][..first];
+            let from = &self.projected[self.next_row(slot + i) * first..][..first];
             self.scratch.gates[i * first..][..first].copy_from_slice(from);
             self.taken[slot + i] += 1;
         }

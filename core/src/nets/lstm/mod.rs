@@ -4,6 +4,8 @@
 //! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
 
 mod bank;
+mod banks;
+mod side_by_side;
 
 use crate::bundle::{
     Bundle, LstmConfig, Precision, Schema, TensorReader, n_blocks, pack_dense, pack_dense_bf16,
@@ -23,6 +25,8 @@ use alloc::vec::Vec;
 use half::bf16;
 
 pub(crate) use bank::LstmBank;
+pub(crate) use banks::{LstmBanks, Member, Members};
+pub(crate) use side_by_side::LstmNeighbours;
 
 /// The opened net.
 pub(crate) struct LstmNet {

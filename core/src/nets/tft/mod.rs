@@ -3,7 +3,9 @@
 //! Only what an answer reads is run: attention queries and everything behind them for the answered steps alone.
 
 mod pack;
+mod rolled;
 mod selection;
+mod side_by_side;
 
 use crate::bundle::{Bundle, EmptyEncoder, MaskRule, TftConfig, n_blocks};
 use crate::error::OpenError;
@@ -20,6 +22,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub(crate) use pack::pack;
+pub(crate) use side_by_side::TftNeighbours;
 
 /// The opened net.
 pub(crate) struct TftNet {
@@ -41,6 +44,17 @@ pub(crate) struct TftNet {
     pre_output: GateNorm,
     output: Linear,
     lanes: usize,
+}
+
+/// Buffers of answered steps.
+struct Answers<'w> {
+    /// `[answers, lanes]` each.
+    steps: [&'w mut [Lane]; 3],
+    /// `[answers, heads, rows]`.
+    attention: &'w mut [f32],
+    scratch: &'w mut [Lane],
+    /// `[answers, output lanes]`.
+    head: &'w mut [Lane],
 }
 
 /// Buffers of one window.
@@ -65,6 +79,39 @@ pub(crate) struct TftWork {
     attention: Vec<f32>,
     /// Encoder and decoder rows of the last run.
     lengths: [usize; 2],
+}
+
+impl TftWork {
+    /// Becomes what `source`, of the same net, is as far as rows were run ahead.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            selected,
+            lstm,
+            gated,
+            enriched,
+            statics,
+            state,
+            rolled,
+            answers: _,
+            head: _,
+            scratch: _,
+            weights,
+            attention: _,
+            lengths,
+        } = self;
+        let of = [&source.selected, &source.lstm, &source.gated, &source.enriched];
+        for (to, from) in [selected, lstm, gated, enriched].into_iter().zip(of) {
+            to.copy_from_slice(from);
+        }
+        let of = [&source.statics, &source.state, &source.rolled];
+        for (to, from) in [statics, state, rolled].into_iter().zip(of) {
+            to.copy_from_slice(from);
+        }
+        for (to, from) in weights.iter_mut().zip(&source.weights) {
+            to.copy_from_slice(from);
+        }
+        *lengths = source.lengths;
+    }
 }
 
 impl TftNet {
@@ -194,7 +241,9 @@ impl TftNet {
         n_encoder: usize,
         n_decoder: usize,
     ) -> &'w [Lane] {
-        self.begin(kernels, work, rows, [n_encoder, n_decoder]);
+        work.lengths = [n_encoder, n_decoder];
+        self.run_statics(kernels, work, rows);
+        self.start(work);
         self.advance(kernels, work, rows, 0..n_encoder);
         self.look_ahead(kernels, work, rows, n_encoder, n_decoder);
         self.answer(kernels, work, n_encoder, n_decoder)
@@ -205,31 +254,10 @@ impl TftNet {
         self.n_ahead == 0
     }
 
-    /// Runs some rows before the last one of a whole window; from row 0 on, in order.
-    pub(crate) fn pre_roll(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, part: Range<usize>) {
-        if part.start == 0 {
-            self.begin(kernels, work, rows, [self.lookback, 0]);
-        }
-        let is_last = part.end + 1 == self.lookback;
-        self.advance(kernels, work, rows, part);
-        if is_last {
-            work.rolled.copy_from_slice(&work.state);
-        }
-    }
-
-    /// The last row of a window whose other rows were run; may be repeated with another row.
-    pub(crate) fn finish<'w>(&self, kernels: &Kernels, work: &'w mut TftWork, rows: Rows<'_>) -> &'w [Lane] {
-        work.state.copy_from_slice(&work.rolled);
-        self.advance(kernels, work, rows, self.lookback - 1..self.lookback);
-        self.answer(kernels, work, self.lookback, 0)
-    }
-
-    /// What a window's first row decides: static contexts and the state before it.
-    fn begin(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>, lengths: [usize; 2]) {
+    /// The state before the first row, the statics known.
+    fn start(&self, work: &mut TftWork) {
         let l = self.lanes;
-        work.lengths = lengths;
-        self.run_statics(kernels, work, rows);
-        if lengths[0] == 0 && self.empty == EmptyEncoder::Faithful {
+        if work.lengths[0] == 0 && self.empty == EmptyEncoder::Faithful {
             work.state.fill(Lane::ZERO);
         } else {
             let (h, c) = (&work.statics[2 * l..3 * l], &work.statics[3 * l..4 * l]);
@@ -254,6 +282,7 @@ impl TftNet {
         let out = &mut work.lstm[lanes.clone()];
         self.encoder
             .forward(kernels, selected, &mut work.state, &mut work.scratch, out);
+        work.gated[lanes.clone()].copy_from_slice(selected);
         self.enrich(kernels, work, lanes);
     }
 
@@ -283,14 +312,14 @@ impl TftNet {
         }
         let out = &mut work.lstm[lanes.clone()];
         decoder.forward(kernels, selected, &mut work.state, &mut work.scratch, out);
+        work.gated[lanes.clone()].copy_from_slice(selected);
         self.enrich(kernels, work, lanes);
     }
 
-    /// Gated LSTM outputs of some rows, and their static enrichment.
+    /// Gated LSTM outputs of some rows, whose skips lie in `gated`, and their static enrichment.
     fn enrich(&self, kernels: &Kernels, work: &mut TftWork, lanes: Range<usize>) {
         let (l, n) = (self.lanes, lanes.len());
         let TftWork {
-            selected,
             lstm,
             gated,
             enriched,
@@ -299,7 +328,6 @@ impl TftNet {
             ..
         } = work;
         let gated = &mut gated[lanes.clone()];
-        gated.copy_from_slice(&selected[lanes.clone()]);
         self.post_lstm
             .forward(kernels, &lstm[lanes.clone()], &mut scratch[..2 * n], gated);
         let context = Some(&statics[4 * l..5 * l]);
@@ -332,27 +360,58 @@ impl TftNet {
         };
         let n_answers = n - first;
         let of_answers = first * l..n * l;
-        let queries = &enriched[of_answers.clone()];
         let keys = |i: usize| Keys {
-            visible: match self.mask {
-                MaskRule::CausalSelf => first + i + 1,
-                MaskRule::CausalStrict => first + i,
-                MaskRule::Open => n,
-            },
+            visible: self.visible(first + i, n),
             ..self.attention.keys(&enriched[..n * l], &enriched[..n * l], n)
         };
-        let [a, b, c] = [a, b, c].map(|x| &mut x[..n_answers * l]);
-        let weights = &mut attention[..n_answers * self.attention.n_heads * n];
+        let answers = Answers {
+            steps: [a, b, c].map(|x| &mut x[..n_answers * l]),
+            attention: &mut attention[..n_answers * self.attention.n_heads * n],
+            scratch,
+            head: &mut head[..n_answers * self.output.n_lanes()],
+        };
+        self.answer_steps(
+            kernels,
+            &enriched[of_answers.clone()],
+            &gated[of_answers],
+            keys,
+            answers,
+        )
+    }
+
+    /// Rows that the query of row `at` sees, of `n`.
+    fn visible(&self, at: usize, n: usize) -> usize {
+        match self.mask {
+            MaskRule::CausalSelf => at + 1,
+            MaskRule::CausalStrict => at,
+            MaskRule::Open => n,
+        }
+    }
+
+    /// The head values of steps, of which `queries` and `gated` hold one row each; `keys(i)` is what step i attends to.
+    fn answer_steps<'k, 'w>(
+        &self,
+        kernels: &Kernels,
+        queries: &[Lane],
+        gated: &[Lane],
+        keys: impl Fn(usize) -> Keys<'k>,
+        answers: Answers<'w>,
+    ) -> &'w [Lane] {
+        let Answers {
+            steps: [a, b, c],
+            attention,
+            scratch,
+            head,
+        } = answers;
+        let n_gated = 2 * queries.len();
         self.attention
-            .forward(kernels, queries, keys, weights, scratch, a);
+            .forward(kernels, queries, keys, attention, scratch, a);
         b.copy_from_slice(queries);
         self.post_attention
-            .forward(kernels, a, &mut scratch[..2 * n_answers * l], b);
+            .forward(kernels, a, &mut scratch[..n_gated], b);
         self.feed_forward.forward(kernels, b, None, scratch, c);
-        a.copy_from_slice(&gated[of_answers]);
-        self.pre_output
-            .forward(kernels, c, &mut scratch[..2 * n_answers * l], a);
-        let head = &mut head[..n_answers * self.output.n_lanes()];
+        a.copy_from_slice(gated);
+        self.pre_output.forward(kernels, c, &mut scratch[..n_gated], a);
         self.output.forward_lanes(kernels, a, head);
         head
     }

@@ -57,11 +57,16 @@ impl EntityLstm {
         self.stack.n_state()
     }
 
-    /// The state before the first row.
+    /// The state before the first row, of as many windows as `state` has room for.
     pub(super) fn start(&self, entity: usize, state: &mut [Lane]) {
-        match &self.states {
-            Some(states) => state.copy_from_slice(&states[entity * state.len()..][..state.len()]),
-            None => state.fill(Lane::ZERO),
+        let Some(states) = &self.states else {
+            state.fill(Lane::ZERO);
+            return;
+        };
+        let (n, lanes) = (self.n_state(), self.stack.n_gates());
+        let from = states[entity * n..][..n].chunks_exact(lanes);
+        for (to, from) in state.chunks_exact_mut(state.len() / n * lanes).zip(from) {
+            to.chunks_exact_mut(lanes).for_each(|to| to.copy_from_slice(from));
         }
     }
 }
@@ -94,5 +99,15 @@ impl TemporalBlock {
         let y = take(&mut scratch, out.len());
         self.ffn.forward(kernels, out, entity_row, scratch, y);
         kernels.add_norm_rows(self.norm2.weights(), y, out);
+    }
+}
+
+/// Rows of the first, `lanes` wide, each with its row of the second behind it.
+pub(super) fn join([first, second]: [&[Lane]; 2], lanes: usize, out: &mut [Lane]) {
+    let width = second.len() * lanes / first.len();
+    let rows = first.chunks_exact(lanes).zip(second.chunks_exact(width));
+    for (out, (first, second)) in out.chunks_exact_mut(lanes + width).zip(rows) {
+        out[..lanes].copy_from_slice(first);
+        out[lanes..].copy_from_slice(second);
     }
 }

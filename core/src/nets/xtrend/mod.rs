@@ -9,6 +9,7 @@ mod open;
 mod pack;
 mod separate;
 mod shared;
+mod side_by_side;
 
 use crate::bundle::{Bundle, CONTEXTS_PREFIX, View, XtrendConfig, n_blocks};
 use crate::columns::Intake;
@@ -22,12 +23,12 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use contexts::{Encoded, Scaled, Shape};
-use core::ops::Range;
 use separate::Separate;
 use shared::Shared;
 
 pub use contexts::Contexts;
 pub(crate) use pack::pack;
+pub(crate) use side_by_side::XtrendNeighbours;
 
 /// The opened net.
 pub(crate) struct XtrendNet {
@@ -57,6 +58,8 @@ enum Form {
 pub(crate) struct XtrendWork {
     contexts: Contexts,
     buffers: Buffers,
+    /// Of the last window.
+    entity: usize,
 }
 
 /// Buffers of one window.
@@ -73,6 +76,43 @@ struct Buffers {
     rolled: [Vec<Lane>; 2],
     /// Contexts that the last window attended to.
     n_attended: usize,
+}
+
+impl XtrendWork {
+    /// Becomes what `source`, of the same net, is as far as rows were run ahead; attends to the same contexts.
+    pub(crate) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            contexts,
+            buffers,
+            entity,
+        } = self;
+        *entity = source.entity;
+        contexts.clone_from(&source.contexts);
+        buffers.copy_from(&source.buffers);
+    }
+}
+
+impl Buffers {
+    fn copy_from(&mut self, source: &Self) {
+        let Self {
+            rows,
+            pair: _,
+            head: _,
+            scratch: _,
+            weights,
+            attention,
+            states,
+            rolled,
+            n_attended,
+        } = self;
+        let of = source.rows.iter().chain(&source.weights).chain(&source.states);
+        let to = rows.iter_mut().chain(weights).chain(states).chain(rolled);
+        for (to, from) in to.zip(of.chain(&source.rolled)) {
+            to.copy_from_slice(from);
+        }
+        attention.copy_from_slice(&source.attention);
+        *n_attended = source.n_attended;
+    }
 }
 
 /// One series to encode.
@@ -147,6 +187,7 @@ impl XtrendNet {
         XtrendWork {
             contexts: self.contexts.clone(),
             buffers: self.buffers(),
+            entity: 0,
         }
     }
 
@@ -160,8 +201,8 @@ impl XtrendNet {
         };
         Buffers {
             rows: [block(), block(), block()],
-            pair: vec![Lane::ZERO; (2 * self.lanes).max(n_blocks(self.n_columns))],
-            head: vec![Lane::ZERO; n_blocks(self.n_columns)],
+            pair: vec![Lane::ZERO; self.n_pair()],
+            head: vec![Lane::ZERO; self.n_head()],
             scratch: vec![Lane::ZERO; scratch],
             weights: [weights(), weights()],
             attention: vec![0.0; rows * heads * n_contexts],
@@ -169,6 +210,15 @@ impl XtrendNet {
             rolled: self.states(),
             n_attended: 0,
         }
+    }
+
+    fn n_pair(&self) -> usize {
+        (2 * self.lanes).max(self.n_head())
+    }
+
+    /// Lanes of head values.
+    fn n_head(&self) -> usize {
+        n_blocks(self.n_columns)
     }
 
     fn states(&self) -> [Vec<Lane>; 2] {
@@ -200,62 +250,33 @@ impl XtrendNet {
 
     /// One window to head values.
     pub(crate) fn run<'w>(&self, kernels: &Kernels, work: &'w mut XtrendWork, rows: Rows<'_>) -> &'w [Lane] {
-        self.advance(kernels, work, rows, 0..self.lookback);
-        self.answer(kernels, work, rows)
-    }
-
-    /// Runs some rows before the last one of a window; from row 0 on, in order.
-    pub(crate) fn pre_roll(
-        &self,
-        kernels: &Kernels,
-        work: &mut XtrendWork,
-        rows: Rows<'_>,
-        part: Range<usize>,
-    ) {
-        let is_last = part.end + 1 == self.lookback;
-        self.advance(kernels, work, rows, part);
-        if is_last {
-            let Buffers { states, rolled, .. } = &mut work.buffers;
-            copy(states, rolled);
-        }
-    }
-
-    /// The last row of a window whose other rows were run; may be repeated with another row.
-    pub(crate) fn finish<'w>(
-        &self,
-        kernels: &Kernels,
-        work: &'w mut XtrendWork,
-        rows: Rows<'_>,
-    ) -> &'w [Lane] {
-        let Buffers { states, rolled, .. } = &mut work.buffers;
-        copy(rolled, states);
-        self.advance(kernels, work, rows, self.lookback - 1..self.lookback);
-        self.answer(kernels, work, rows)
-    }
-
-    fn advance(&self, kernels: &Kernels, work: &mut XtrendWork, rows: Rows<'_>, part: Range<usize>) {
-        let XtrendWork { contexts, buffers } = work;
-        let job = self.job(rows, self.lookback, rows.codes[0] as usize);
+        work.entity = rows.codes[0] as usize;
+        let XtrendWork {
+            contexts,
+            buffers,
+            entity,
+        } = work;
+        let (job, part) = (self.job(rows, self.lookback, *entity), 0..self.lookback);
+        self.start(*entity, buffers);
         match &self.form {
-            Form::Shared(net) => {
-                if part.start == 0 {
-                    net.lstm.start(job.entity, &mut buffers.states[0]);
-                }
-                net.advance(kernels, job, part, buffers);
-            }
-            Form::Separate(net) => {
-                if part.start == 0 {
-                    net.start(job.entity, buffers);
-                }
-                net.advance(kernels, job, &contexts.encoded, part, buffers);
-            }
+            Form::Shared(net) => net.advance(kernels, job, part, buffers),
+            Form::Separate(net) => net.advance(kernels, job, &contexts.encoded, part, buffers),
+        }
+        self.answer(kernels, work)
+    }
+
+    /// The states before the first row.
+    fn start(&self, entity: usize, buffers: &mut Buffers) {
+        match &self.form {
+            Form::Shared(net) => net.lstm.start(entity, &mut buffers.states[0]),
+            Form::Separate(net) => net.start(entity, buffers),
         }
     }
 
-    fn answer<'w>(&self, kernels: &Kernels, work: &'w mut XtrendWork, rows: Rows<'_>) -> &'w [Lane] {
-        let XtrendWork { contexts, buffers } = work;
-        let encoded = &contexts.encoded;
-        let job = self.job(rows, self.lookback, rows.codes[0] as usize);
+    /// The answer of a window whose rows were run.
+    fn answer<'w>(&self, kernels: &Kernels, work: &'w mut XtrendWork) -> &'w [Lane] {
+        let job = self.job(Rows::NONE, self.lookback, work.entity);
+        let (encoded, buffers) = (&work.contexts.encoded, &mut work.buffers);
         match &self.form {
             Form::Shared(net) => net.answer(kernels, job, encoded, buffers),
             Form::Separate(net) => net.answer(kernels, job, buffers),

@@ -1,11 +1,13 @@
 //! Seed 002's form: one encoder for target and contexts, only the last target step is predicted.
 
 use super::contexts::Encoded;
-use super::encoder::EntityLstm;
+use super::encoder::{EntityLstm, join};
+use super::side_by_side::Side;
 use super::{Buffers, Job};
 use crate::bundle::XtrendHead;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, MAX_BATCH};
 use crate::layers::{Attention, Linear, Norm, Selection, take};
+use crate::nets::terms::{Neighbours, RowTerms};
 use crate::simd::{LANES, Lane};
 use core::ops::Range;
 
@@ -31,21 +33,32 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn n_scratch(&self, rows: usize, n_contexts: usize) -> usize {
-        let lanes = self.selection.lanes;
         let attention = self
             .self_attention
             .n_scratch(n_contexts, self.self_attention.row_lanes());
-        let decoder = 2 * lanes + 2 * lanes + 3 * lanes;
         [
             self.selection.n_scratch(),
             self.lstm.stack.n_scratch(rows),
             attention,
-            decoder,
+            self.n_answer_scratch(1),
         ]
         .into_iter()
         .max()
         .unwrap_or(0)
             + 2 * n_contexts * self.self_attention.row_lanes()
+    }
+
+    /// Lanes of scratch for the answers of `n` windows.
+    fn n_answer_scratch(&self, n: usize) -> usize {
+        let rows = 5 * self.selection.lanes + 2 * self.position.n_lanes();
+        let attention = &self.cross_attention;
+        n * rows + attention.n_scratch(n, attention.row_lanes())
+    }
+
+    /// Lanes of scratch for windows side by side.
+    pub(super) fn n_scratch_side_by_side(&self) -> usize {
+        let lstm = self.lstm.stack.n_scratch_side_by_side(MAX_BATCH, MAX_BATCH);
+        lstm.max(self.n_answer_scratch(MAX_BATCH))
     }
 
     /// The normalised last state of a series.
@@ -96,32 +109,125 @@ impl Shared {
         Encoded::new(kernels, &self.cross_attention, states, &mixed, 1)
     }
 
+    /// The terms of rows.
+    pub(super) fn add_terms(
+        &self,
+        kernels: &Kernels,
+        job: Job<'_>,
+        places: Range<usize>,
+        terms: &mut RowTerms,
+        scratch: &mut [Lane],
+    ) {
+        let (lanes, width) = (self.selection.lanes, self.selection.weight_lanes());
+        let (stack, entity) = (&self.lstm.stack, Some(job.entity_row));
+        let weights = &mut terms.weights[places.start * width..places.end * width];
+        let selected = &mut terms.selected[0][places.start * lanes..places.end * lanes];
+        self.selection
+            .forward(kernels, job.rows, entity, scratch, weights, selected);
+        let gates = &mut terms.gates[places.start * stack.n_gates()..places.end * stack.n_gates()];
+        stack.project(kernels, selected, gates);
+    }
+
+    /// Some rows whose terms lie from `place` on, through the LSTM.
+    pub(super) fn follow(
+        &self,
+        kernels: &Kernels,
+        terms: &mut RowTerms,
+        part: Range<usize>,
+        place: usize,
+        work: &mut Buffers,
+    ) {
+        let lanes = self.selection.lanes;
+        let states = &mut work.rows[1][part.start * lanes..part.end * lanes];
+        let gates = terms.gates_of(place..place + part.len());
+        let (state, scratch) = (&mut work.states[0], &mut work.scratch);
+        self.lstm.stack.advance(kernels, gates, state, scratch, states, 1);
+    }
+
     /// The answer of a window whose rows were run.
     pub(super) fn answer(&self, kernels: &Kernels, job: Job<'_>, contexts: &Encoded, work: &mut Buffers) {
         let lanes = self.selection.lanes;
-        let mut both = core::mem::take(&mut work.pair);
-        let (query, attended) = both.split_at_mut(lanes);
-        self.last_state(kernels, job, work, query);
-        let seen = contexts.of_step(&self.cross_attention, 0);
+        let (query, _) = work.pair.split_at_mut(lanes);
+        query.copy_from_slice(&work.rows[1][(job.n_rows - 1) * lanes..job.n_rows * lanes]);
         let weights = &mut work.attention[..self.cross_attention.n_heads * contexts.n];
+        self.answer_states(
+            kernels,
+            contexts,
+            query,
+            weights,
+            &mut work.scratch,
+            &mut work.head,
+        );
+    }
+
+    /// Windows side by side, from the same state, to head values `[windows, output lanes]`.
+    pub(super) fn run_side_by_side(
+        &self,
+        kernels: &Kernels,
+        job: Job<'_>,
+        contexts: &Encoded,
+        terms: &mut RowTerms,
+        windows: Neighbours,
+        work: &mut Side,
+    ) {
+        let stack = &self.lstm.stack;
+        let Side {
+            states: [states, _],
+            gathered,
+            rows: [out, ..],
+            attention,
+            head,
+            scratch,
+            ..
+        } = work;
+        let states = &mut states[..windows.n * stack.n_state()];
+        let out = &mut out[..windows.n * self.selection.lanes];
+        self.lstm.start(job.entity, states);
+        for t in 0..job.n_rows {
+            let gates = windows.gates(terms, t, gathered);
+            stack.advance(kernels, gates, states, scratch, out, windows.n);
+        }
+        let weights = &mut attention[..windows.n * self.cross_attention.n_heads * contexts.n];
+        self.answer_states(kernels, contexts, out, weights, scratch, head);
+    }
+
+    /// Last states of the LSTM `[n, lanes]`, which are normalised in place, to head values `[n, output lanes]`.
+    fn answer_states(
+        &self,
+        kernels: &Kernels,
+        contexts: &Encoded,
+        queries: &mut [Lane],
+        weights: &mut [f32],
+        mut scratch: &mut [Lane],
+        head: &mut [Lane],
+    ) {
+        let (lanes, narrow) = (self.selection.lanes, self.position.n_lanes());
+        let n = queries.len() / lanes;
+        self.lstm_norm.forward(kernels, queries);
+        let attended = take(&mut scratch, n * lanes);
+        let both = take(&mut scratch, n * 2 * lanes);
+        let (decoded, hidden) = (take(&mut scratch, n * lanes), take(&mut scratch, n * narrow));
+        let joined = take(&mut scratch, n * (lanes + narrow));
+        let seen = contexts.of_step(&self.cross_attention, 0);
         self.cross_attention
-            .forward(kernels, query, |_| seen, weights, &mut work.scratch, attended);
-        kernels.add_norm_rows(self.norm2.weights(), query, attended);
-        let mut scratch = &mut work.scratch[..];
-        let narrow = self.position.n_lanes();
-        let joined = take(&mut scratch, lanes + narrow);
-        let (decoded, hidden) = joined.split_at_mut(lanes);
-        self.decoder.forward_lanes(kernels, &both, decoded);
+            .forward(kernels, queries, |_| seen, weights, scratch, attended);
+        kernels.add_norm_rows(self.norm2.weights(), queries, attended);
+        join([queries, attended], lanes, both);
+        self.decoder.forward_lanes(kernels, both, decoded);
         kernels.elu(bytemuck::must_cast_slice_mut(decoded));
         self.decoder_norm.forward(kernels, decoded);
         self.position.forward_lanes(kernels, decoded, hidden);
         kernels.elu(bytemuck::must_cast_slice_mut(hidden));
-        self.output.forward_lanes(kernels, joined, &mut work.head);
+        join([decoded, hidden], lanes, joined);
+        let width = self.output.n_lanes();
+        let head = &mut head[..n * width];
+        self.output.forward_lanes(kernels, joined, head);
         if self.head == XtrendHead::Gaussian {
-            let [_, mean, log_sigma, ..]: [f32; LANES] = work.head[0].0;
-            work.head[0].0[0] = gaussian_position(mean, log_sigma);
+            for head in head.chunks_exact_mut(width) {
+                let [_, mean, log_sigma, ..]: [f32; LANES] = head[0].0;
+                head[0].0[0] = gaussian_position(mean, log_sigma);
+            }
         }
-        work.pair = both;
     }
 }
 

@@ -1,0 +1,251 @@
+//! Nets that read a window in order: all rows but the last one are run before that arrives.
+//!
+//! What the net makes of a row alone is kept for as long as a window holds the row, so that only the recurrence and what follows
+//! it is run for every window.
+
+use super::past::Past;
+use crate::bundle::Arrival;
+use crate::columns::answer::Finish;
+use crate::columns::{Head, IntakeWork};
+use crate::error::{RunError, StateError};
+use crate::flags::Flags;
+use crate::model::Model;
+use crate::nets::{Contexts, OpenNet, RowTerms, RowsNet, RowsWork};
+use crate::saved::{Reader, Writer};
+use crate::session::Sample;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// A window whose last row is awaited, and the terms of its rows, which stay from one window to the next.
+pub(super) struct Rolled {
+    /// Rows by their number in the window.
+    intake: IntakeWork,
+    head: Head,
+    work: RowsWork,
+    finish: Finish,
+    past: Past,
+    /// A ring of `lookback` places.
+    terms: RowTerms,
+    /// Remarks about the row at every place.
+    remarks: Vec<Flags>,
+    /// Place of the window's first row.
+    first: usize,
+    /// Rows of the window whose terms are there.
+    n_terms: usize,
+    /// Rows that were run.
+    n_run: usize,
+    /// Remarks about the rows that were run.
+    flags: Flags,
+}
+
+/// Whether a net may run all rows but the last before that arrives.
+pub(super) fn pre_rolls(model: &Model, net: &RowsNet) -> bool {
+    model.schema().arrival == Arrival::PreRolled && net.has_terms() && model.intake.pre_rolls()
+}
+
+impl Rolled {
+    /// No rows.
+    pub(super) fn new(model: &Model, net: &RowsNet) -> Self {
+        let lookback = model.schema().lookback();
+        Self {
+            intake: model.intake.work(),
+            head: Head::new(&model.intake),
+            work: net.work(),
+            finish: Finish::new(model.schema()),
+            past: Past::new(model),
+            terms: net.terms(lookback),
+            remarks: vec![Flags::NONE; lookback],
+            first: 0,
+            n_terms: 0,
+            n_run: 0,
+            flags: Flags::NONE,
+        }
+    }
+
+    /// The answer for the window that `row` ends, if that `is_due`.
+    pub(super) fn answer<S: Sample>(
+        &mut self,
+        model: &Model,
+        row: &[S],
+        is_due: bool,
+        out: &mut [f32],
+    ) -> Result<Option<Flags>, RunError> {
+        self.past.lay(model, row)?;
+        match &model.net {
+            OpenNet::Rows(net) if is_due => self.finish(model, net, out).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The answer for the row that was laid last.
+    fn finish(&mut self, model: &Model, net: &RowsNet, out: &mut [f32]) -> Result<Flags, RunError> {
+        let (lookback, kernels) = (model.schema().lookback(), model.kernels);
+        self.roll(model, net, usize::MAX)?;
+        self.add_terms(model, net, lookback - 1..lookback)?;
+        let place = self.place(lookback - 1);
+        let mut flags = self.flags;
+        flags.insert(self.remarks[place]);
+        let z = net.finish(kernels, &mut self.work, &mut self.terms, place);
+        let (scalings, targets) = (&model.intake.scalings, self.head.targets());
+        flags.insert(
+            self.finish
+                .step(kernels, scalings, targets, bytemuck::must_cast_slice(z), out),
+        );
+        Ok(flags)
+    }
+
+    /// Runs up to `budget` of the rows before the last; whether none is left.
+    fn roll(&mut self, model: &Model, net: &RowsNet, budget: usize) -> Result<bool, RunError> {
+        let lookback = model.schema().lookback();
+        self.past.move_up();
+        let to = (lookback - 1).min(self.n_run.saturating_add(budget));
+        if self.n_run == 0 && to > 0 {
+            self.begin(model, net)?;
+        }
+        if self.n_run < to {
+            self.add_terms(model, net, self.n_terms..to)?;
+            for (part, place) in self.pieces(self.n_run..to) {
+                self.remarks[place..place + part.len()]
+                    .iter()
+                    .for_each(|flags| self.flags.insert(*flags));
+                net.pre_roll(model.kernels, &mut self.work, &mut self.terms, part, place);
+            }
+            self.n_run = to;
+        }
+        Ok(to + 1 == lookback)
+    }
+
+    /// What the first row says. Terms hold for other statics than theirs no more, nor where they depend on a row's number.
+    fn begin(&mut self, model: &Model, net: &RowsNet) -> Result<(), RunError> {
+        let (flags, has_changed) = self.head.read(&model.intake, self.past.window())?;
+        self.flags = flags;
+        if has_changed {
+            self.head.keep();
+            let head = self.head.row(&model.intake);
+            net.begin(model.kernels, &mut self.work, head);
+        }
+        if has_changed || !model.intake.shares_rows() {
+            self.n_terms = 0;
+        }
+        Ok(())
+    }
+
+    /// The terms of some rows of the window.
+    fn add_terms(&mut self, model: &Model, net: &RowsNet, rows: Range<usize>) -> Result<(), RunError> {
+        for (part, place) in self.pieces(rows.clone()) {
+            for row in part.clone() {
+                let values = self.past.row(row);
+                self.remarks[place + row - part.start] =
+                    model
+                        .intake
+                        .read_behind(values, [0, row], &self.head, &mut self.intake, row)?;
+            }
+            let (places, from) = (place..place + part.len(), part.start);
+            let rows = model.intake.rows(&self.intake).from(from);
+            net.add_terms(model.kernels, &mut self.work, rows, places, &mut self.terms);
+        }
+        self.n_terms = self.n_terms.max(rows.end);
+        Ok(())
+    }
+
+    /// Place of a row of the window.
+    fn place(&self, row: usize) -> usize {
+        (self.first + row) % self.remarks.len()
+    }
+
+    /// Rows of the window as one or two runs of neighbouring places, each with its first.
+    fn pieces(&self, rows: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> + use<> {
+        let to_end = self.remarks.len() - self.first;
+        let middle = to_end.clamp(rows.start, rows.end.max(rows.start));
+        let (front, back) = (rows.start..middle, middle..rows.end);
+        let places = [self.place(rows.start), self.place(middle)];
+        [front, back]
+            .into_iter()
+            .zip(places)
+            .filter(|(part, _)| !part.is_empty())
+    }
+
+    /// Keeps the row of the last answer.
+    pub(super) fn take(&mut self) {
+        self.past.take();
+        self.n_run = 0;
+        self.n_terms = self.n_terms.saturating_sub(1);
+        self.first = self.place(1);
+    }
+
+    /// Runs some of the rows before the last where the next one `is_due` an answer; whether nothing is left.
+    pub(super) fn prepare(&mut self, model: &Model, is_due: bool, budget: usize) -> bool {
+        match &model.net {
+            // Every row was checked when it was taken.
+            OpenNet::Rows(net) if is_due => self.roll(model, net, budget).unwrap_or(true),
+            _ => true,
+        }
+    }
+
+    /// Forgets every row.
+    pub(super) fn reset(&mut self) {
+        self.past.reset();
+        (self.n_run, self.n_terms) = (0, 0);
+    }
+
+    /// Writes the last `n` rows taken.
+    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
+        self.past.save(n, to);
+    }
+
+    /// Whether a window could hold each of `n` saved rows.
+    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
+        self.past.check(model, n, from)
+    }
+
+    /// Takes `n` saved rows that were checked.
+    pub(super) fn restore(
+        &mut self,
+        model: &Model,
+        n: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        self.reset();
+        for row in 0..n {
+            let laid = self.past.lay_saved(model, from)?;
+            laid.map_err(|_| StateError::Row { row })?;
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// Becomes what `source`, of the same model, is.
+    pub(super) fn copy_from(&mut self, source: &Self) {
+        let Self {
+            intake: _,
+            head,
+            work,
+            finish: _,
+            past,
+            terms,
+            remarks,
+            first,
+            n_terms,
+            n_run,
+            flags,
+        } = self;
+        head.copy_from(&source.head);
+        work.copy_from(&source.work);
+        past.copy_from(&source.past);
+        terms.copy_from(&source.terms);
+        remarks.copy_from_slice(&source.remarks);
+        (*first, *n_terms, *n_run, *flags) = (source.first, source.n_terms, source.n_run, source.flags);
+    }
+
+    /// Attends to these contexts from the next answer on.
+    pub(super) fn set_contexts(&mut self, model: &Model, contexts: &Contexts) -> Result<(), RunError> {
+        let net = model.net.with_contexts()?;
+        let RowsWork::Xtrend(work) = &mut self.work else {
+            return Err(RunError::NoContexts);
+        };
+        net.set_contexts(work, contexts)?;
+        self.n_run = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Bars into a stream: features, gaps, and the symbol of a series.
+
+use crate::common::{families, file, schema, tensors};
+use crate::models::{SMALL, bar, of_bars};
+use tickfuse_core::error::{RunError, StreamError};
+use tickfuse_core::features::{FeatureDef, FeatureOp};
+use tickfuse_core::{Flags, Model, OpenOptions, Session, Step, Stream};
+
+#[test]
+fn bars_become_rows_and_answers_and_a_gap_begins_anew() {
+    let model = of_bars();
+    let (mut stream, mut session) = (Stream::new(&model).unwrap(), Session::new(&model, 1));
+    let mut features = model.bar_rows().unwrap();
+    assert_eq!(
+        features.features().defs()[0],
+        FeatureDef {
+            name: "x0".into(),
+            op: FeatureOp::LogRet { lag: 2 }
+        }
+    );
+    let mut rows = Vec::new();
+    let (mut out, mut expected, mut peeked) = ([0.0; 3], [0.0; 3], [0.0; 3]);
+    // Three bars of warm-up and seven rows.
+    for i in 0..40 {
+        if matches!(
+            features.push(&bar(i)).unwrap(),
+            tickfuse_core::features::Ready::Row
+        ) {
+            rows.extend_from_slice(features.row());
+        }
+        let step = stream.peek_bar(&bar(i), &mut peeked).unwrap();
+        assert_eq!(stream.push_bar(&bar(i), &mut out).unwrap(), step);
+        if i < 9 {
+            assert_eq!(
+                step,
+                Step::WarmingUp {
+                    remaining: 9 - i as usize
+                }
+            );
+            continue;
+        }
+        session.run(&rows[rows.len() - 14..], &mut expected).unwrap();
+        assert_eq!(
+            (step, out, peeked),
+            (Step::Answer(Flags::NONE), expected, expected)
+        );
+    }
+    let repeated = stream.push_bar(&bar(39), &mut out).unwrap_err();
+    assert!(matches!(repeated, StreamError::Feature(_)), "{repeated}");
+    assert_eq!(stream.remaining(), 1);
+    stream.set_max_missing_bars(1);
+    assert!(matches!(
+        stream.push_bar(&bar(41), &mut out).unwrap(),
+        Step::Answer(_)
+    ));
+    assert_eq!(
+        stream.peek_bar(&bar(44), &mut out).unwrap(),
+        Step::WarmingUp { remaining: 9 }
+    );
+    assert_eq!(
+        stream.push_bar(&bar(44), &mut out).unwrap(),
+        Step::WarmingUp { remaining: 9 }
+    );
+}
+
+#[test]
+fn the_symbol_of_a_series_stands_in_its_rows() {
+    let mut schema = families::tft_schema(families::TftSize {
+        n_ahead: 0,
+        n_static: 1,
+        n_known: 0,
+        n_observed: 1,
+        ..families::SMALL_TFT
+    });
+    schema.inputs[1].feature = Some(FeatureOp::LogRet { lag: 1 });
+    let categories = schema.inputs[0].categories.as_mut().unwrap();
+    categories.unknown = Some(0);
+    let label = categories.labels[2].clone();
+    let name = schema.inputs[0].name.clone();
+    let bytes = families::file(&schema, &families::tensors(&schema));
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let mut answers = Vec::new();
+    for known in [None, Some("a stranger"), Some(label.as_str())] {
+        let mut stream = Stream::new(&model).unwrap();
+        if let Some(label) = known {
+            assert_eq!(stream.set_category(&name, label), Ok(label != "a stranger"));
+        }
+        assert_eq!(stream.set_category("venue", "X"), Err(RunError::NoCategory));
+        let mut out = vec![0.0; schema.n_outputs()];
+        for i in 0..schema.lookback() as i64 + 1 {
+            let _ = stream.push_bar(&bar(i), &mut out).unwrap();
+        }
+        answers.push(out);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_ne!(answers[0], answers[2]);
+}
+
+#[test]
+fn a_model_of_rows_takes_no_bars() {
+    let schema = schema(SMALL);
+    let bytes = file(&schema, &tensors(&schema, 5));
+    let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+    let mut stream = Stream::new(&model).unwrap();
+    assert_eq!(
+        stream.push_bar(&bar(0), &mut [0.0; 3]).unwrap_err(),
+        StreamError::NoBars
+    );
+    assert!(matches!(
+        stream.push(&[0.0; 2], &mut [0.0; 3]),
+        Err(RunError::InputLength {
+            expected: 3,
+            found: 2
+        })
+    ));
+    assert!(matches!(
+        stream.push(&[0.0; 3], &mut [0.0; 4]),
+        Err(RunError::OutputLength {
+            expected: 3,
+            found: 4
+        })
+    ));
+}
