@@ -4,7 +4,7 @@ mod common;
 
 use common::{Shape, families, file, noise, schema, tensors};
 use tickfuse_core::bundle::{
-    Arrival, Input, Missing, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema,
+    Arrival, Input, Missing, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema, Tables,
     TftRules,
 };
 use tickfuse_core::error::{RunError, StreamError};
@@ -215,6 +215,13 @@ fn families() -> Vec<Schema> {
         };
         all.extend(families::xtrends().map(of_net));
     }
+    // Tables that some rows leave and others do not.
+    let tabulated = |schema: &Schema| Schema {
+        tables: Some(Tables::wish(1e-4, -1.5, 1.0)),
+        ..schema.clone()
+    };
+    let with_tables: Vec<Schema> = [0, 1, 5, 7].map(|i| tabulated(&all[i])).into();
+    all.extend(with_tables);
     all
 }
 

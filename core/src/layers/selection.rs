@@ -4,10 +4,11 @@
 //! embedding is formed: a real enters as `slope x + offset`, a category as a row of a table that already holds its share.
 //! The network of a lone categorical is a table of its answers.
 
-use super::{GateNorm, Linear, Norm, SLICE, take};
+use super::{GateNorm, Linear, Norm, SLICE, Tabulated, take};
 use crate::bundle::View;
 use crate::kernels::{Column, Kernels, ScalarAffine};
 use crate::simd::{LANES, Lane};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Scaled inputs of some rows.
@@ -31,7 +32,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn column(self, at: usize) -> Column<'a> {
+    pub(super) fn column(self, at: usize) -> Column<'a> {
         Column {
             x: self.reals,
             stride: self.stride,
@@ -132,6 +133,8 @@ pub(crate) enum Branch {
     Table(Lookup),
     /// `LN(sum of entries)`.
     Norm { source: Source, norm: Norm },
+    /// A network with a table of its answers.
+    Tabulated(Box<Tabulated>),
 }
 
 /// The network behind the weights.
@@ -307,11 +310,12 @@ impl Branch {
                 Self::Grn { hidden, out, .. } => hidden.n_lanes() + out.glu.n_lanes(),
                 Self::Ffn { hidden, .. } => hidden.n_lanes(),
                 Self::Table(_) | Self::Norm { .. } => 0,
+                Self::Tabulated(of) => of.exact.n_scratch(lanes),
             }
     }
 
     /// `sum += weight * answer` for some rows.
-    fn add(
+    pub(super) fn add(
         &self,
         kernels: &Kernels,
         rows: Rows<'_>,
@@ -320,9 +324,14 @@ impl Branch {
         lanes: usize,
         sum: &mut [Lane],
     ) {
+        if let Self::Tabulated(of) = self {
+            of.add(kernels, rows, weight, scratch, lanes, sum);
+            return;
+        }
         let n = sum.len() / lanes;
         let y = take(&mut scratch, n * lanes);
         match self {
+            Self::Tabulated(_) => {}
             Self::Grn {
                 hidden,
                 skip,
