@@ -210,23 +210,24 @@ impl Selection {
     ) {
         let per_row = self.weight_lanes();
         let bias = self.bias(kernels, context, &mut scratch);
-        let slices = out
-            .chunks_mut(SLICE * self.lanes)
-            .zip(weights.chunks_mut(SLICE * per_row));
-        for (i, (out, weights)) in slices.enumerate() {
-            let rows = rows.from(i * SLICE);
+        for (i, weights) in weights.chunks_mut(SLICE * per_row).enumerate() {
             match &self.weights {
-                Some(net) => net.forward(kernels, rows, bias, scratch, weights),
+                Some(net) => net.forward(kernels, rows.from(i * SLICE), bias, scratch, weights),
                 None => weights.chunks_exact_mut(per_row).for_each(|w| w[0].0[0] = 1.0),
             }
-            out.fill(Lane::ZERO);
-            for (at, branch) in self.branches.iter().enumerate() {
-                let weight = Column {
-                    x: bytemuck::must_cast_slice(weights),
-                    stride: per_row * LANES,
-                    at,
-                };
-                branch.add(kernels, rows, weight, scratch, self.lanes, out);
+        }
+        out.fill(Lane::ZERO);
+        for (at, branch) in self.branches.iter().enumerate() {
+            let weight = Column {
+                x: bytemuck::must_cast_slice(weights),
+                stride: per_row * LANES,
+                at,
+            };
+            // A branch's weights or table stay in the cache over all rows.
+            let n_slice = branch.n_slice().saturating_mul(self.lanes);
+            for (i, out) in out.chunks_mut(n_slice).enumerate() {
+                let at = i * branch.n_slice();
+                branch.add(kernels, rows.from(at), weight.from(at), scratch, self.lanes, out);
             }
         }
     }
@@ -312,6 +313,14 @@ impl Branch {
                 Self::Table(_) | Self::Norm { .. } => 0,
                 Self::Tabulated(of) => of.exact.n_scratch(lanes),
             }
+    }
+
+    /// Rows at a time.
+    fn n_slice(&self) -> usize {
+        match self {
+            Self::Tabulated(_) => usize::MAX,
+            _ => SLICE,
+        }
     }
 
     /// `sum += weight * answer` for some rows.
