@@ -68,27 +68,24 @@ pub(super) fn golden_share(tables: &Tables, output: &[f32]) -> f32 {
 /// A network as its table will be known, and the table if it is good enough.
 fn tabulate(name: &str, wish: &Tables, network: &ScalarNet) -> (Tabulated, Option<Table>) {
     let range = output_range(wish, network);
-    let entry = |knots, error: f64| Tabulated {
+    let mut found = Tabulated {
         network: name.into(),
-        knots,
-        error: rounded_up(error),
-        share: rounded_up(error / range),
+        knots: None,
+        error: 0.0,
+        share: 0.0,
     };
-    let mut missed = 0.0;
     for target in TARGETS {
-        let intervals = match refine(wish, network, target * wish.tolerance * range) {
-            Ok(intervals) => intervals,
-            Err(error) => return (entry(None, error), None),
-        };
+        let intervals = refine(wish, network, target * wish.tolerance * range);
         let table = Table::new(wish, network, &intervals);
         let error = table.measure(network);
-        let found = entry(Some(table.knots), error);
+        found.error = rounded_up(error);
+        found.share = rounded_up(error / range);
         if found.share <= wish.tolerance {
+            found.knots = Some(table.knots);
             return (found, Some(table));
         }
-        missed = error;
     }
-    (entry(None, missed), None)
+    (found, None)
 }
 
 /// Range of all outputs over the table's range; one where they are all zero.
@@ -125,8 +122,8 @@ fn x_of(wish: &Tables, step: f64) -> f64 {
     wish.low + (wish.high - wish.low) * (step / f64::from(1_u32 << MAX_DEPTH))
 }
 
-/// Intervals in ascending order, none farther off than `error`; else the error that is left.
-fn refine(wish: &Tables, network: &ScalarNet, error: f64) -> Result<Vec<Interval>, f64> {
+/// Intervals in ascending order, none farther off than `error` if the limits allow that.
+fn refine(wish: &Tables, network: &ScalarNet, error: f64) -> Vec<Interval> {
     let log_width = MAX_DEPTH - FIRST_DEPTH;
     let first = (0..1 << FIRST_DEPTH).map(|i| Interval {
         start: i << log_width,
@@ -134,26 +131,19 @@ fn refine(wish: &Tables, network: &ScalarNet, error: f64) -> Result<Vec<Interval
     });
     let (mut todo, mut done): (Vec<Interval>, Vec<Interval>) = (first.collect(), Vec::new());
     while !todo.is_empty() {
-        let mut worst = 0.0_f64;
-        let mut halves = Vec::new();
-        for interval in todo {
-            let found = interval.error(wish, network);
-            worst = worst.max(found);
-            if found <= error {
-                done.push(interval);
-            } else if interval.log_width == 0 {
-                return Err(found);
-            } else {
-                halves.extend(interval.halves());
-            }
-        }
-        if done.len() + halves.len() > MAX_INTERVALS {
-            return Err(worst);
-        }
-        todo = halves;
+        let (near, far): (Vec<Interval>, Vec<Interval>) = todo
+            .into_iter()
+            .partition(|interval| interval.log_width == 0 || interval.error(wish, network) <= error);
+        done.extend(near);
+        todo = if done.len() + 2 * far.len() > MAX_INTERVALS {
+            done.extend(far);
+            Vec::new()
+        } else {
+            far.into_iter().flat_map(Interval::halves).collect()
+        };
     }
     done.sort_unstable_by_key(|interval| interval.start);
-    Ok(done)
+    done
 }
 
 impl Interval {

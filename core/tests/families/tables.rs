@@ -59,6 +59,7 @@ fn range(values: &[f32]) -> f32 {
 
 #[test]
 fn answers_are_those_of_the_networks_within_the_tolerance() {
+    let mut n_different = 0;
     for schema in schemas() {
         let plain = tensors(&schema);
         for (precision, tolerance, bound) in [
@@ -77,15 +78,17 @@ fn answers_are_those_of_the_networks_within_the_tolerance() {
                 let (a, b) = (answers(&exact, level, 4.0), answers(&tables, level, 4.0));
                 let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(
-                    apart > 0.0 && apart <= bound * range(&a),
+                    apart <= bound * range(&a),
                     "{:?} {precision:?} {tolerance:e} {}: {apart:e} of {}",
                     schema.net,
                     level.name(),
                     range(&a)
                 );
+                n_different += usize::from(apart > 0.0);
             }
         }
     }
+    assert!(n_different > 20, "tables are used");
 }
 
 #[test]
@@ -148,12 +151,7 @@ fn networks_that_no_table_meets_answer_themselves_and_are_listed() {
     let bundle = Bundle::from_bytes(&bytes, OpenOptions::default()).unwrap();
     let found = bundle.schema().tables.as_ref().unwrap();
     assert!(!found.networks.is_empty());
-    assert!(
-        found
-            .networks
-            .iter()
-            .all(|n| n.knots.is_none() && n.share > 1e-12)
-    );
+    assert!(found.networks.iter().all(|n| n.knots.is_none() && n.share > 1e-9));
     assert_eq!(found.largest_share(), 0.0);
     let level = Level::detect();
     assert_eq!(
@@ -321,17 +319,14 @@ fn tables_that_contradict_the_file_are_refused() {
         })
     };
     assert!(knots(|k| k.low = 9.0).contains("knots: expected finite low < high"));
-    assert!(knots(|k| k.high = f64::MAX).contains("places") || knots(|k| k.low = f64::NAN).contains("low"));
+    assert!(knots(|k| k.low = f64::NAN).contains("knots: expected finite low < high"));
     assert!(knots(|k| k.depth = 15).contains("knots.depth: expected 0 to 14"));
     assert!(knots(|k| k.n_intervals = 0).contains("n_intervals: expected 1 to"));
     assert!(knots(|k| k.n_intervals = 4097).contains("n_intervals: expected 1 to"));
     assert!(knots(|k| k.depth += 1).contains("last knot"));
     for share in [-1.0, f64::NAN] {
         let text = damaged_schema(|tables| tables.networks[0].share = share);
-        assert!(
-            text.contains("share: expected 0 or more") || text.contains("null"),
-            "{text}"
-        );
+        assert!(text.contains("share: expected 0 or more"), "{text}");
     }
     let text = damaged_schema(|tables| tables.networks[0].network = "encoder.variables.nobody".into());
     assert!(text.contains("nobody"), "{text}");

@@ -312,7 +312,7 @@ impl Experiment {
             }),
             arrival: self.served.arrival(),
             normalizers: outputs::normalizers(&self.label_scales),
-            tables: None,
+            tables: self.config.tables.map(|tables| tables.wish()),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }
