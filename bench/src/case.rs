@@ -113,6 +113,7 @@ impl Case {
             target: None,
             arrival: Arrival::PreRolled,
             normalizers: Vec::new(),
+            tables: None,
             golden_tolerance: 0.02,
             provenance: Default::default(),
         }

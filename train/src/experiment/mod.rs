@@ -312,6 +312,7 @@ impl Experiment {
             }),
             arrival: self.served.arrival(),
             normalizers: outputs::normalizers(&self.label_scales),
+            tables: self.config.tables.map(config::TablesConfig::wish),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }
