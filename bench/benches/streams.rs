@@ -1,14 +1,15 @@
 //! Rows that arrive: alone, from eight symbols at once, provisional ones, and what is done in between.
 //!
 //! `late` rows find nothing prepared since the row before, but all that before it. `each` and `all` are eight symbols, one after the other and as a set;
-//! their times are those of all eight together.
+//! their times are those of all eight together. In the end, what denormal inputs cost: the ratio of the median times of a window of
+//! them and of an ordinary one.
 
 use criterion::Criterion;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tickfuse_bench::{Case, Prepared};
 use tickfuse_core::bundle::Precision;
-use tickfuse_core::{Level, Step, Stream, StreamSet};
+use tickfuse_core::{Level, Session, Step, Stream, StreamSet};
 
 const N_SYMBOLS: usize = 8;
 
@@ -164,7 +165,45 @@ fn streams(criterion: &mut Criterion) {
     }
 }
 
+/// Median time of each window, run in turn.
+fn in_turn(session: &mut Session, windows: [&[f32]; 2]) -> [Duration; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    let mut out = vec![0.0; session.model().schema().n_outputs()];
+    for _ in 0..101 {
+        for (times, window) in times.iter_mut().zip(windows) {
+            let start = Instant::now();
+            let run = session.run(black_box(window), &mut out);
+            times.push(start.elapsed());
+            run.expect("the window is finite");
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    })
+}
+
+fn denormals() {
+    for case in Case::ALL {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let prepared = Prepared::new(case, precision);
+            let ordinary = prepared.batch(1);
+            let denormal: Vec<f32> = ordinary.iter().map(|value| value * 1e-39).collect();
+            for level in Level::available() {
+                let mut session = prepared.session(level, 1);
+                let [slow, usual] = in_turn(&mut session, [&denormal, &ordinary]);
+                let ratio = slow.as_secs_f64() / usual.as_secs_f64();
+                let name = prepared.name(level);
+                println!("{name}: denormal inputs {slow:?}, ordinary ones {usual:?}, ratio {ratio:.3}");
+            }
+        }
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "denormals") {
+        return denormals();
+    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
