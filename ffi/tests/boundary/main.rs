@@ -10,6 +10,7 @@ mod cpp;
 mod delivery;
 mod header;
 mod library;
+mod live;
 mod memory;
 mod misuse;
 mod older;

@@ -1,0 +1,159 @@
+//! Models replaced under running series by `tickfuse_live.h`: every answer has the bits of a stream that saw everything.
+
+use crate::compiler::{RACES, SANITIZERS, compiler, cpp_compilers, has_sanitizers, link};
+use crate::library::{has, libraries, successful};
+use crate::models;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tickfuse_core::bundle::{Net, Schema};
+use tickfuse_core::features::FeatureOp;
+
+const N_SWAPS: &str = "10000";
+
+/// Two models of the same rows and outputs, of other lookbacks and weights; two of bars with other features; one of bars with
+/// other outputs.
+struct Models {
+    rows: [String; 2],
+    bars: [String; 2],
+    other_outputs: String,
+}
+
+fn written(folder: &Path, name: &str, schema: &Schema, seed: u64) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, models::file(schema, &models::tensors(schema, seed))).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn with_lookback(mut schema: Schema, lookback: usize) -> Schema {
+    let Net::Lstm(config) = &mut schema.net else {
+        panic!("a stack")
+    };
+    config.lookback = lookback;
+    schema
+}
+
+fn of_bars(mut schema: Schema, features: [FeatureOp; 2]) -> Schema {
+    schema.inputs.truncate(2);
+    schema.bar_interval_ns = Some(60);
+    for (input, feature) in schema.inputs.iter_mut().zip(features) {
+        input.feature = Some(feature);
+    }
+    schema
+}
+
+fn small_models(folder: &Path) -> Models {
+    let (schema, _) = models::small_models().swap_remove(0);
+    let longer = with_lookback(schema.clone(), 11);
+    let first = of_bars(
+        schema.clone(),
+        [FeatureOp::LogRet { lag: 2 }, FeatureOp::SmaRatio { n: 4 }],
+    );
+    let second = of_bars(
+        longer.clone(),
+        [FeatureOp::HighLowRange, FeatureOp::LogRet { lag: 9 }],
+    );
+    let mut other_outputs = first.clone();
+    other_outputs.outputs[0].labels.swap(0, 1);
+    Models {
+        rows: [
+            written(folder, "rows0", &schema, 3),
+            written(folder, "rows1", &longer, 4),
+        ],
+        bars: [
+            written(folder, "bars0", &first, 5),
+            written(folder, "bars1", &second, 6),
+        ],
+        other_outputs: written(folder, "other", &other_outputs, 7),
+    }
+}
+
+fn built(name: &str, more: &[&str], folder: &Path) -> PathBuf {
+    let program = folder.join(format!("live-{name}"));
+    let mut command = compiler(name, "-std=c11");
+    command.args(more).arg("live.c");
+    link(&mut command, &libraries().fixed, &program);
+    program
+}
+
+fn swapped(program: &Path, models: &Models, n_swaps: &str, watch: &str) -> Vec<String> {
+    let kinds = [("rows", &models.rows), ("bars", &models.bars)];
+    let told = kinds.map(|(kind, paths)| {
+        let mut command = Command::new(program);
+        command.args(["swap", kind]).args(paths).args([n_swaps, watch]);
+        let told = successful(&mut command);
+        assert!(told.starts_with(&format!("swaps {n_swaps}\n")), "{told}");
+        told
+    });
+    told.to_vec()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ten_thousand_swaps_leave_memory_mappings_and_descriptors_as_they_were() {
+    if !has("cc") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built("cc", &[], folder.path());
+    for told in swapped(&program, &small_models(folder.path()), N_SWAPS, "flat") {
+        println!("{told}");
+        assert_eq!(told.lines().count(), 4, "{told}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_hot_thread_calls_no_system_function_while_models_are_swapped() {
+    if !has("cc") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built("cc", &[], folder.path());
+    swapped(&program, &small_models(folder.path()), "300", "sealed");
+}
+
+#[test]
+#[cfg(unix)]
+fn ten_thousand_swaps_race_in_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = small_models(folder.path());
+    for name in ["gcc", "clang"] {
+        if has(name) && has_sanitizers(name, &RACES, folder.path()) {
+            let program = built(name, &RACES, folder.path());
+            swapped(&program, &models, N_SWAPS, "none");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn offers_that_are_late_refused_or_never_taken_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = small_models(folder.path());
+    let watched = has("cc") && has_sanitizers("cc", &SANITIZERS, folder.path());
+    if !watched {
+        return;
+    }
+    let program = built("cc", &SANITIZERS, folder.path());
+    for (kind, paths) in [("rows", &models.rows), ("bars", &models.bars)] {
+        let mut command = Command::new(&program);
+        assert_eq!(successful(command.args(["ends", kind]).args(paths)), "ended\n");
+    }
+    let refused = [&models.rows[0], &models.bars[0], &models.other_outputs];
+    let mut command = Command::new(&program);
+    assert_eq!(successful(command.arg("refuse").args(refused)), "refused\n");
+    swapped(&program, &models, "500", "none");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_header_stands_alone_in_c_and_in_cpp() {
+    let c = ["gcc", "clang"].into_iter().filter(|name| has(name));
+    let c = c.map(|name| (name, "-std=c11", "c"));
+    let cpp = cpp_compilers().map(|(name, standard)| (name, standard, "c++"));
+    for (name, standard, language) in c.chain(cpp) {
+        let mut command = compiler(name, standard);
+        command.args(["-x", language, "-fsyntax-only", "-include", "tickfuse_live.h"]);
+        successful(command.arg("/dev/null"));
+    }
+}
