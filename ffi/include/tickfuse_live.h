@@ -59,6 +59,13 @@
 #error "tickfuse_live.h needs the __atomic builtins of GCC or Clang"
 #endif
 
+/* One definition for a program in C++, one per file in C. */
+#ifdef __cplusplus
+#define TICKFUSE_INLINE inline
+#else
+#define TICKFUSE_INLINE static inline
+#endif
+
 /* ---- Status ----------------------------------------------------------------------------------------------------- */
 
 /* 8xx: a live series. */
@@ -71,7 +78,7 @@
 #define TICKFUSE_ERR_LIVE_LAPPED 806  /* rows arrived faster than they could be replayed */
 
 /* What a status of either header means, in a few words that live for ever. */
-static inline const char *tickfuse_live_status_text(tickfuse_status status) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE const char *tickfuse_live_status_text(tickfuse_status status) TICKFUSE_NOEXCEPT {
     switch (status) {
     case TICKFUSE_ERR_LIVE_MEMORY: return "there is no memory for the live series";
     case TICKFUSE_ERR_LIVE_KIND: return "a row for a series of bars, or a bar for a series of rows";
@@ -159,31 +166,31 @@ typedef struct tickfuse_live {
 #define TICKFUSE_LIVE_EVENT_ROW_ 0
 #define TICKFUSE_LIVE_EVENT_RESET_ 1
 
-static inline uint64_t *tickfuse_live_slot_(const tickfuse_live *live, uint64_t event) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint64_t *tickfuse_live_slot_(const tickfuse_live *live, uint64_t event) TICKFUSE_NOEXCEPT {
     return live->slots + (size_t)(event & (live->capacity - 1)) * (1 + live->width);
 }
 
-static inline uint64_t *tickfuse_live_record_(tickfuse_live *live, uint64_t what) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint64_t *tickfuse_live_record_(tickfuse_live *live, uint64_t what) TICKFUSE_NOEXCEPT {
     uint64_t *slot = tickfuse_live_slot_(live, live->n_events);
     __atomic_store_n(&live->claimed, live->n_events + 1, __ATOMIC_RELAXED);
     __atomic_store_n(slot, what, __ATOMIC_RELEASE);
     return slot + 1;
 }
 
-static inline void tickfuse_live_recorded_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_recorded_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     live->n_events++;
     live->is_forming = 0;
     __atomic_store_n(&live->head, live->n_events, __ATOMIC_RELEASE);
 }
 
-static inline void tickfuse_live_store_(uint64_t *word, double value) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_store_(uint64_t *word, double value) TICKFUSE_NOEXCEPT {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     __atomic_store_n(word, bits, __ATOMIC_RELEASE);
 }
 
 /* A bar's time is kept as it is, its prices and volume as those of a row. */
-static inline void tickfuse_live_record_bar_(tickfuse_live *live, const tickfuse_bar *bar) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_record_bar_(tickfuse_live *live, const tickfuse_bar *bar) TICKFUSE_NOEXCEPT {
     uint64_t *words = tickfuse_live_record_(live, TICKFUSE_LIVE_EVENT_ROW_);
     __atomic_store_n(words, (uint64_t)bar->ts_ns, __ATOMIC_RELEASE);
     tickfuse_live_store_(words + 1, bar->open);
@@ -195,7 +202,7 @@ static inline void tickfuse_live_record_bar_(tickfuse_live *live, const tickfuse
 }
 
 /* What the event is; its values as the bits of row. */
-static inline uint64_t tickfuse_live_load_(const tickfuse_live *live, uint64_t event,
+TICKFUSE_INLINE uint64_t tickfuse_live_load_(const tickfuse_live *live, uint64_t event,
                                            tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     const uint64_t *slot = tickfuse_live_slot_(live, event);
     uint64_t what = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
@@ -206,7 +213,7 @@ static inline uint64_t tickfuse_live_load_(const tickfuse_live *live, uint64_t e
     return what;
 }
 
-static inline tickfuse_bar tickfuse_live_bar_(const double *row) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE tickfuse_bar tickfuse_live_bar_(const double *row) TICKFUSE_NOEXCEPT {
     tickfuse_bar bar = {sizeof(tickfuse_bar), 0, row[1], row[2], row[3], row[4], row[5]};
     memcpy(&bar.ts_ns, row, sizeof bar.ts_ns);
     return bar;
@@ -216,14 +223,14 @@ static inline tickfuse_bar tickfuse_live_bar_(const double *row) TICKFUSE_NOEXCE
  * Whether a stream kept what it was given. A bar whose row is refused has been seen by the features, and is refused or
  * not by another model for reasons of its own.
  */
-static inline int tickfuse_live_is_kept_(const tickfuse_live *live, tickfuse_status status) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE int tickfuse_live_is_kept_(const tickfuse_live *live, tickfuse_status status) TICKFUSE_NOEXCEPT {
     return status == TICKFUSE_OK
            || (live->kind == TICKFUSE_LIVE_BARS
                && (status == TICKFUSE_ERR_RUN_NON_FINITE || status == TICKFUSE_ERR_RUN_CATEGORY));
 }
 
 /* Makes the offered stream see the event that lies in its row. A refusal is the new model's own and no failure. */
-static inline tickfuse_status tickfuse_live_see_(const tickfuse_live *live, tickfuse_live_offer_ *offer,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_see_(const tickfuse_live *live, tickfuse_live_offer_ *offer,
                                                  uint64_t what) TICKFUSE_NOEXCEPT {
     tickfuse_step step = TICKFUSE_STEP_INIT;
     tickfuse_status status;
@@ -246,7 +253,7 @@ static inline tickfuse_status tickfuse_live_see_(const tickfuse_live *live, tick
 /* ---- Hot thread ------------------------------------------------------------------------------------------------- */
 
 /* tickfuse_stream_push() on the stream that answers. */
-static inline tickfuse_status tickfuse_live_push(tickfuse_live *live, const float *row, size_t n_values, float *out,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_push(tickfuse_live *live, const float *row, size_t n_values, float *out,
                                                  size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_ROWS) {
         return TICKFUSE_ERR_LIVE_KIND;
@@ -263,7 +270,7 @@ static inline tickfuse_status tickfuse_live_push(tickfuse_live *live, const floa
 }
 
 /* The same from doubles. */
-static inline tickfuse_status tickfuse_live_push_f64(tickfuse_live *live, const double *row, size_t n_values,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_push_f64(tickfuse_live *live, const double *row, size_t n_values,
                                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_ROWS) {
         return TICKFUSE_ERR_LIVE_KIND;
@@ -280,7 +287,7 @@ static inline tickfuse_status tickfuse_live_push_f64(tickfuse_live *live, const 
 }
 
 /* tickfuse_stream_push_bar(). */
-static inline tickfuse_status tickfuse_live_push_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_push_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
                                                      size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_BARS) {
         return TICKFUSE_ERR_LIVE_KIND;
@@ -293,28 +300,28 @@ static inline tickfuse_status tickfuse_live_push_bar(tickfuse_live *live, const 
 }
 
 /* tickfuse_stream_peek(). From here to the next push no offer is taken. */
-static inline tickfuse_status tickfuse_live_peek(tickfuse_live *live, const float *row, size_t n_values, float *out,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_peek(tickfuse_live *live, const float *row, size_t n_values, float *out,
                                                  size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek(live->stream, row, n_values, out, n_out, step);
 }
 
 /* The same from doubles. */
-static inline tickfuse_status tickfuse_live_peek_f64(tickfuse_live *live, const double *row, size_t n_values,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_peek_f64(tickfuse_live *live, const double *row, size_t n_values,
                                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek_f64(live->stream, row, n_values, out, n_out, step);
 }
 
 /* tickfuse_stream_peek_bar(). From here to the next push no offer is taken. */
-static inline tickfuse_status tickfuse_live_peek_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_peek_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
                                                      size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek_bar(live->stream, bar, out, n_out, step);
 }
 
 /* tickfuse_stream_reset(): the series begins anew, also for streams that are offered later. */
-static inline tickfuse_status tickfuse_live_reset(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE tickfuse_status tickfuse_live_reset(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     tickfuse_status status = tickfuse_stream_reset(live->stream);
     if (status == TICKFUSE_OK) {
         tickfuse_live_record_(live, TICKFUSE_LIVE_EVENT_RESET_);
@@ -324,7 +331,7 @@ static inline tickfuse_status tickfuse_live_reset(tickfuse_live *live) TICKFUSE_
 }
 
 /* Asks the new stream about the last event again, or a bar about the same prices an instant later, and drops the answer. */
-static inline void tickfuse_live_warm_(const tickfuse_live *live, tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_warm_(const tickfuse_live *live, tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     tickfuse_step step = TICKFUSE_STEP_INIT;
     if (live->n_events == 0
         || tickfuse_live_load_(live, live->n_events - 1, offer) != TICKFUSE_LIVE_EVENT_ROW_) {
@@ -340,7 +347,7 @@ static inline void tickfuse_live_warm_(const tickfuse_live *live, tickfuse_live_
 }
 
 /* Brings an offer up to the last event and makes its stream the one that answers. */
-static inline uint32_t tickfuse_live_exchange_(tickfuse_live *live, tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint32_t tickfuse_live_exchange_(tickfuse_live *live, tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     tickfuse_stream *replaced = live->stream;
     uint64_t tag = live->tag;
     if (live->n_events - offer->next > live->max_missing) {
@@ -367,7 +374,7 @@ static inline uint32_t tickfuse_live_exchange_(tickfuse_live *live, tickfuse_liv
  * Takes an offer if there is one and no bar is forming: whether the stream that answers is another one from here on.
  * Called between a push, once its answer has been acted on, and the first peek behind it.
  */
-static inline uint32_t tickfuse_live_take(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint32_t tickfuse_live_take(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     if (live->is_forming || __atomic_load_n(&live->offered, __ATOMIC_RELAXED) == NULL) {
         return 0;
     }
@@ -382,20 +389,20 @@ static inline uint32_t tickfuse_live_take(tickfuse_live *live) TICKFUSE_NOEXCEPT
 }
 
 /* tickfuse_stream_prepare(), and before it tickfuse_live_take(). */
-static inline tickfuse_status tickfuse_live_prepare(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE tickfuse_status tickfuse_live_prepare(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     tickfuse_live_take(live);
     return tickfuse_stream_prepare(live->stream);
 }
 
 /* tickfuse_stream_prepare_some(), and before it tickfuse_live_take(). */
-static inline tickfuse_status tickfuse_live_prepare_some(tickfuse_live *live, size_t budget,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_prepare_some(tickfuse_live *live, size_t budget,
                                                          uint32_t *is_done) TICKFUSE_NOEXCEPT {
     tickfuse_live_take(live);
     return tickfuse_stream_prepare_some(live->stream, budget, is_done);
 }
 
 /* The tag that the stream that answers was offered with; 0 for the first one. */
-static inline uint64_t tickfuse_live_tag(const tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint64_t tickfuse_live_tag(const tickfuse_live *live) TICKFUSE_NOEXCEPT {
     return live->tag;
 }
 
@@ -404,7 +411,7 @@ static inline uint64_t tickfuse_live_tag(const tickfuse_live *live) TICKFUSE_NOE
 typedef tickfuse_status tickfuse_live_text_(const tickfuse_model *model, char *buf, size_t len, size_t *needed);
 
 /* A text about the model, to be given to free(). */
-static inline tickfuse_status tickfuse_live_text_of_(const tickfuse_model *model, tickfuse_live_text_ *ask,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_text_of_(const tickfuse_model *model, tickfuse_live_text_ *ask,
                                                      char **out) TICKFUSE_NOEXCEPT {
     size_t needed = 0;
     tickfuse_status status = ask(model, NULL, 0, &needed);
@@ -425,7 +432,7 @@ static inline tickfuse_status tickfuse_live_text_of_(const tickfuse_model *model
 }
 
 /* Says whether the model's text is the series' own. */
-static inline tickfuse_status tickfuse_live_compare_(const tickfuse_model *model, tickfuse_live_text_ *ask,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_compare_(const tickfuse_model *model, tickfuse_live_text_ *ask,
                                                      const char *own, tickfuse_status otherwise) TICKFUSE_NOEXCEPT {
     char *text = NULL;
     tickfuse_status status = tickfuse_live_text_of_(model, ask, &text);
@@ -437,7 +444,7 @@ static inline tickfuse_status tickfuse_live_compare_(const tickfuse_model *model
 }
 
 /* Whether the model can follow the series' events and answer as its reader expects. */
-static inline tickfuse_status tickfuse_live_suits_(const tickfuse_live *live,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_suits_(const tickfuse_live *live,
                                                    const tickfuse_model *model) TICKFUSE_NOEXCEPT {
     tickfuse_status status = tickfuse_live_compare_(model, tickfuse_model_outputs_json, live->outputs,
                                                     TICKFUSE_ERR_LIVE_OUTPUTS);
@@ -454,11 +461,11 @@ static inline tickfuse_status tickfuse_live_suits_(const tickfuse_live *live,
 }
 
 /* Rows or bars after which a stream of the model no longer remembers where it began. */
-static inline size_t tickfuse_live_needed_(uint32_t kind, const tickfuse_model *model) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE size_t tickfuse_live_needed_(uint32_t kind, const tickfuse_model *model) TICKFUSE_NOEXCEPT {
     return kind == TICKFUSE_LIVE_BARS ? tickfuse_model_n_bars(model) : tickfuse_model_lookback(model);
 }
 
-static inline void tickfuse_live_drop_(tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_drop_(tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     if (offer != NULL) {
         tickfuse_stream_free(offer->stream);
         free(offer->out);
@@ -468,7 +475,7 @@ static inline void tickfuse_live_drop_(tickfuse_live_offer_ *offer) TICKFUSE_NOE
 }
 
 /* An offer of a stream that has seen nothing, which it owns from here on, also where there is no memory for it. */
-static inline tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live *live, tickfuse_stream *stream,
+TICKFUSE_INLINE tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live *live, tickfuse_stream *stream,
                                                            size_t n_needed, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_live_offer_ *offer = (tickfuse_live_offer_ *)calloc(1, sizeof *offer);
     if (offer == NULL) {
@@ -488,7 +495,7 @@ static inline tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live *
 }
 
 /* Lets the stream begin with the oldest event that is not about to be overwritten, or the first that a row needs. */
-static inline tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
                                                    tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     uint64_t head = __atomic_load_n(&live->head, __ATOMIC_ACQUIRE);
     uint64_t n = live->capacity - live->capacity / 8;
@@ -504,7 +511,7 @@ static inline tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
 #define TICKFUSE_LIVE_LAPS_ 4 /* times that a replay begins again before it gives up */
 
 /* Replays what the stream has not seen, up to the last event. */
-static inline tickfuse_status tickfuse_live_catch_up_(const tickfuse_live *live,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_catch_up_(const tickfuse_live *live,
                                                       tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     tickfuse_status status = TICKFUSE_OK;
     int n_laps = 0;
@@ -522,7 +529,7 @@ static inline tickfuse_status tickfuse_live_catch_up_(const tickfuse_live *live,
 }
 
 /* The same, until nothing arrives while the next answer is prepared: a few times at most. */
-static inline tickfuse_status tickfuse_live_settle_(const tickfuse_live *live,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_settle_(const tickfuse_live *live,
                                                     tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     for (int i = 0; i < TICKFUSE_LIVE_LAPS_; i++) {
         tickfuse_status status = tickfuse_live_catch_up_(live, offer);
@@ -540,7 +547,7 @@ static inline tickfuse_status tickfuse_live_settle_(const tickfuse_live *live,
 }
 
 /* Makes an offer ready: checked, replayed, prepared. Takes over the stream, whatever it returns. */
-static inline tickfuse_status tickfuse_live_ready_(tickfuse_live *live, const tickfuse_model *model,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_ready_(tickfuse_live *live, const tickfuse_model *model,
                                                    tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = live->ready != NULL || live->is_offered ? TICKFUSE_ERR_LIVE_OFFERED
                                                                      : tickfuse_live_suits_(live, model);
@@ -569,7 +576,7 @@ static inline tickfuse_status tickfuse_live_ready_(tickfuse_live *live, const ti
 }
 
 /* Offers what is ready. What arrived since is left to hot or, where that is too much, to the next poll. */
-static inline void tickfuse_live_publish_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_publish_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     tickfuse_live_offer_ *offer = live->ready;
     live->ready = NULL;
     live->offered_next = offer->next;
@@ -578,7 +585,7 @@ static inline void tickfuse_live_publish_(tickfuse_live *live) TICKFUSE_NOEXCEPT
 }
 
 /* The offer, if hot has not taken it. */
-static inline tickfuse_live_offer_ *tickfuse_live_take_back_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE tickfuse_live_offer_ *tickfuse_live_take_back_(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     tickfuse_live_offer_ *none = NULL;
     tickfuse_live_offer_ *offer = __atomic_exchange_n(&live->offered, none, __ATOMIC_ACQUIRE);
     if (offer != NULL) {
@@ -593,7 +600,7 @@ static inline tickfuse_live_offer_ *tickfuse_live_take_back_(tickfuse_live *live
  * Lets go of a series, its stream, and an offer under way. Both threads have ended their calls before, and the caller
  * has ordered this call behind them. NULL is fine.
  */
-static inline void tickfuse_live_free(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE void tickfuse_live_free(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     if (live != NULL) {
         tickfuse_live_drop_(live->ready);
         tickfuse_live_drop_(live->offered);
@@ -607,7 +614,7 @@ static inline void tickfuse_live_free(tickfuse_live *live) TICKFUSE_NOEXCEPT {
 }
 
 /* What is fixed, and a ring whose pages are there already. */
-static inline tickfuse_status tickfuse_live_lay_out_(tickfuse_live *live, const tickfuse_model *model,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_lay_out_(tickfuse_live *live, const tickfuse_model *model,
                                                      size_t capacity) TICKFUSE_NOEXCEPT {
     size_t needed = tickfuse_live_needed_(live->kind, model);
     if (needed == 0) {
@@ -643,7 +650,7 @@ static inline tickfuse_status tickfuse_live_lay_out_(tickfuse_live *live, const 
  *          the most demanding one to come needs.
  * out:     the series, to be given to tickfuse_live_free().
  */
-static inline tickfuse_status tickfuse_live_new(const tickfuse_model *model, tickfuse_stream *stream,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_new(const tickfuse_model *model, tickfuse_stream *stream,
                                                 const tickfuse_live_options *options,
                                                 tickfuse_live **out) TICKFUSE_NOEXCEPT {
     tickfuse_live *live = (tickfuse_live *)calloc(1, sizeof *live);
@@ -681,7 +688,7 @@ static inline tickfuse_status tickfuse_live_new(const tickfuse_model *model, tic
  * than the ring holds of a series that is longer; and any model while an offer is under way. A model with a longer
  * lookback than the series warms up as a stream does that saw the same.
  */
-static inline tickfuse_status tickfuse_live_offer(tickfuse_live *live, const tickfuse_model *model,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_offer(tickfuse_live *live, const tickfuse_model *model,
                                                   tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = tickfuse_live_ready_(live, model, stream, tag);
     if (status == TICKFUSE_OK) {
@@ -695,7 +702,7 @@ static inline tickfuse_status tickfuse_live_offer(tickfuse_live *live, const tic
  * behind by more rows than hot replays itself. Called every now and then until the state is TICKFUSE_LIVE_TAKEN or
  * _IDLE. After a failure, which the hot thread does not notice, there is no offer and the state is _IDLE.
  */
-static inline tickfuse_status tickfuse_live_poll(tickfuse_live *live, uint32_t *state) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE tickfuse_status tickfuse_live_poll(tickfuse_live *live, uint32_t *state) TICKFUSE_NOEXCEPT {
     tickfuse_live_offer_ *none = NULL;
     tickfuse_live_offer_ *offer = __atomic_exchange_n(&live->returned, none, __ATOMIC_ACQUIRE);
     uint64_t head = __atomic_load_n(&live->head, __ATOMIC_ACQUIRE);
@@ -724,7 +731,7 @@ static inline tickfuse_status tickfuse_live_poll(tickfuse_live *live, uint32_t *
 }
 
 /* Takes an offer back and frees it: 1 if none is under way any more, 0 if hot has it, which the next poll will tell. */
-static inline uint32_t tickfuse_live_withdraw(tickfuse_live *live) TICKFUSE_NOEXCEPT {
+TICKFUSE_INLINE uint32_t tickfuse_live_withdraw(tickfuse_live *live) TICKFUSE_NOEXCEPT {
     tickfuse_live_drop_(live->ready);
     live->ready = NULL;
     if (live->is_offered) {
@@ -742,7 +749,7 @@ typedef tickfuse_status tickfuse_live_make(void *user, const tickfuse_model *mod
  *
  * make: makes their streams; NULL: all as tickfuse_stream_new() does. user is handed to it.
  */
-static inline tickfuse_status tickfuse_live_offer_all(tickfuse_live *const *lives, size_t n,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_offer_all(tickfuse_live *const *lives, size_t n,
                                                       const tickfuse_model *model, tickfuse_live_make *make,
                                                       void *user, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = TICKFUSE_OK;
@@ -768,7 +775,7 @@ static inline tickfuse_status tickfuse_live_offer_all(tickfuse_live *const *live
 }
 
 /* Polls n series. n_offered: how many have an offer under way still. Returns the first failure. */
-static inline tickfuse_status tickfuse_live_poll_all(tickfuse_live *const *lives, size_t n,
+TICKFUSE_INLINE tickfuse_status tickfuse_live_poll_all(tickfuse_live *const *lives, size_t n,
                                                      size_t *n_offered) TICKFUSE_NOEXCEPT {
     tickfuse_status first = TICKFUSE_OK;
     *n_offered = 0;
