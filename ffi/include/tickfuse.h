@@ -333,10 +333,6 @@ uint32_t tickfuse_model_arrival(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 tickfuse_status tickfuse_model_inputs_json(const tickfuse_model *model, char *buf, size_t len,
                                            size_t *needed) TICKFUSE_NOEXCEPT;
 
-/* The same of an answer: its groups with name, kind, labels, quantile levels and unit. */
-tickfuse_status tickfuse_model_outputs_json(const tickfuse_model *model, char *buf, size_t len,
-                                            size_t *needed) TICKFUSE_NOEXCEPT;
-
 /* ---- Session ---------------------------------------------------------------------------------------------------- */
 
 /* The working memory for whole windows of one model: one per thread. */

@@ -1,5 +1,5 @@
-// tickfuse_live.hpp - tickfuse_live.h for C++17 and later: a series whose model is replaced while it answers, as a handle that
-// frees itself.
+// tickfuse_live.hpp - tickfuse_live.h for C++17 and later: a series whose model is replaced while it answers, as a
+// handle that frees itself.
 //
 // The C header is the document: which thread calls what, what a swap costs, what is refused.
 //
@@ -192,7 +192,8 @@ class Live {
         const Model *model;
         Make *make;
 
-        static tickfuse_status call(void *user, const tickfuse_model *, std::size_t index, tickfuse_stream **out) noexcept {
+        static tickfuse_status call(void *user, const tickfuse_model *, std::size_t index,
+                                    tickfuse_stream **out) noexcept {
             const Making &self = *static_cast<const Making *>(user);
             Expected<Stream> made = (*self.make)(*self.model, index);
             if (!made) {

@@ -302,21 +302,6 @@ pub unsafe extern "C" fn tickfuse_model_inputs_json(
     unsafe { text(model, (buf, len), needed, Schema::inputs_json) }
 }
 
-/// `tickfuse_model_outputs_json` of the header.
-///
-/// # Safety
-/// The header's rules for pointers.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tickfuse_model_outputs_json(
-    model: *const ModelHandle,
-    buf: *mut c_char,
-    len: usize,
-    needed: *mut usize,
-) -> i32 {
-    // SAFETY: the caller's promise is passed on.
-    unsafe { text(model, (buf, len), needed, Schema::outputs_json) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

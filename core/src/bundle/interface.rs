@@ -1,8 +1,7 @@
-//! What a caller of a model relies on, without what training fitted: equal texts, interchangeable models.
+//! What the rows of a model are, without what training fitted: equal texts, equal rows.
 
 use super::document::json_error;
 use super::input::Role;
-use super::output::OutputKind;
 use super::schema::Schema;
 use crate::error::OpenError;
 use crate::features::FeatureOp;
@@ -21,17 +20,6 @@ struct RowColumn<'a> {
     categories: Option<&'a [String]>,
 }
 
-/// One group of an answer, as its reader must know it.
-#[derive(Serialize)]
-struct AnswerGroup<'a> {
-    name: &'a str,
-    kind: OutputKind,
-    labels: &'a [String],
-    #[serde(skip_serializing_if = "<[f64]>::is_empty")]
-    levels: &'a [f64],
-    unit: &'a str,
-}
-
 impl Schema {
     /// The columns that are handed in, in order, as a JSON array: name, role, feature, labels of categories. Models of equal texts
     /// take the same rows.
@@ -48,22 +36,6 @@ impl Schema {
         });
         serde_json::to_string(&columns.collect::<Vec<_>>()).map_err(json_error)
     }
-
-    /// The groups of an answer, in order, as a JSON array: name, kind, labels, quantile levels, unit. Answers of models of equal
-    /// texts and lengths are read alike.
-    ///
-    /// # Errors
-    /// Those of writing JSON.
-    pub fn outputs_json(&self) -> Result<String, OpenError> {
-        let groups = self.outputs.iter().map(|output| AnswerGroup {
-            name: &output.name,
-            kind: output.kind,
-            labels: &output.labels,
-            levels: &output.levels,
-            unit: &output.unit,
-        });
-        serde_json::to_string(&groups.collect::<Vec<_>>()).map_err(json_error)
-    }
 }
 
 #[cfg(test)]
@@ -78,19 +50,14 @@ mod tests {
         second.inputs[0].scaler.as_mut().unwrap().scale *= 2.0;
         second.name.push('2');
         assert_eq!(first.inputs_json(), second.inputs_json());
-        assert_eq!(first.outputs_json(), second.outputs_json());
         second.inputs[0].feature = Some(FeatureOp::Ret { lag: 2 });
-        second.outputs[0].unit.push('s');
         assert_ne!(first.inputs_json(), second.inputs_json());
-        assert_ne!(first.outputs_json(), second.outputs_json());
     }
 
     #[test]
-    fn the_texts_name_columns_and_groups_in_order() {
+    fn the_text_names_columns_in_order() {
         let schema = Schema::from_json(TINY).unwrap();
         let inputs = r#"[{"name":"a","role":"observed"},{"name":"b","role":"observed"}]"#;
         assert_eq!(schema.inputs_json().unwrap(), inputs);
-        let outputs = r#"[{"name":"p_up","kind":"sigmoid","labels":["up"],"unit":"probability"}]"#;
-        assert_eq!(schema.outputs_json().unwrap(), outputs);
     }
 }

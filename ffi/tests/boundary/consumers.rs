@@ -84,7 +84,6 @@ impl Case {
             format!("hash {}", self.hash),
             format!("schema {}", self.schema.to_json().unwrap()),
             format!("inputs {}", self.schema.inputs_json().unwrap()),
-            format!("outputs {}", self.schema.outputs_json().unwrap()),
         ];
         for (flags, out) in &self.answers {
             lines.push(answer("run", *flags, out));

@@ -58,7 +58,6 @@ static void describe(const tickfuse_model *model) {
     printf("hash %s\n", hash);
     print_text("schema", tickfuse_model_schema_json, model);
     print_text("inputs", tickfuse_model_inputs_json, model);
-    print_text("outputs", tickfuse_model_outputs_json, model);
 }
 
 static void run_one_by_one(tickfuse_session *session, const struct windows *w) {

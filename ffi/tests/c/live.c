@@ -26,7 +26,7 @@
 
 enum { N_MAX = 64 };
 
-/* ---- What happens: rows or bars that depend on their number alone --------------------------------------------------- */
+/* ---- What happens: rows or bars that depend on their number alone ------------------------------------------------ */
 
 static double noise(uint64_t i, uint64_t j) {
     uint64_t z = (i * 64 + j + 1) * 0x9e3779b97f4a7c15U;
@@ -257,7 +257,7 @@ static uint32_t polled(tickfuse_live *live) {
     }
 }
 
-/* Offers until that is not in vain: a hot thread that does nothing but push, on a busy machine, laps every replay at times. */
+/* Offers until that is not in vain: a hot thread that does nothing but push laps every replay now and then. */
 static void offer_in_time(tickfuse_live *live, const char *path, uint64_t tag) {
     tickfuse_status status = offer(live, path, tag);
     while (status == TICKFUSE_ERR_LIVE_LAPPED) {
