@@ -28,7 +28,7 @@ class BarFile {
     static Series read(const std::string &path) { return BarFile(path).all(); }
 
   private:
-    enum Column { ts, open, high, low, close, volume, symbol, n_columns };
+    enum Column { in_ts, in_open, in_high, in_low, in_close, in_volume, in_symbol, n_columns };
     static constexpr std::array<const char *, n_columns> names = {"ts",  "open",   "high",  "low",
                                                                   "close", "volume", "symbol"};
 
@@ -45,7 +45,7 @@ class BarFile {
         for (std::size_t place = 0; place < found.size(); place++) {
             places_[column_named(found[place])] = place;
         }
-        for (std::size_t column = 0; column < symbol; column++) {
+        for (std::size_t column = 0; column < in_symbol; column++) {
             if (places_[column] == absent) {
                 wrong(std::string("expected a column ") + names[column] + ", found " + line_);
             }
@@ -64,7 +64,7 @@ class BarFile {
             series.bars.push_back(bar(found));
             const std::size_t n = series.bars.size();
             if (n > 1 && series.bars[n - 1].ts_ns <= series.bars[n - 2].ts_ns) {
-                wrong("ts: expected a bar later than the one before, found " + found[places_[ts]]);
+                wrong("ts: expected a bar later than the one before, found " + found[places_[in_ts]]);
             }
         }
         if (series.bars.empty()) {
@@ -86,10 +86,10 @@ class BarFile {
     }
 
     void take_symbol(const std::vector<std::string> &found, Series &series) const {
-        if (places_[symbol] == absent) {
+        if (places_[in_symbol] == absent) {
             return;
         }
-        const std::string &name = found[places_[symbol]];
+        const std::string &name = found[places_[in_symbol]];
         if (series.bars.empty()) {
             series.symbol = name;
         } else if (name != series.symbol) {
@@ -98,7 +98,7 @@ class BarFile {
     }
 
     tickfuse::Bar bar(const std::vector<std::string> &found) const {
-        const std::string &time = found[places_[ts]];
+        const std::string &time = found[places_[in_ts]];
         char *end = nullptr;
         errno = 0;
         const long long ms = std::strtoll(time.c_str(), &end, 10);
@@ -106,8 +106,8 @@ class BarFile {
         if (time.empty() || *end != '\0' || errno != 0 || ms > most_ms || ms < -most_ms) {
             wrong("ts: expected milliseconds since 1970, found " + time);
         }
-        tickfuse::Bar bar{ms * 1000000,         number(found, open),  number(found, high),
-                          number(found, low),   number(found, close), number(found, volume)};
+        tickfuse::Bar bar{ms * 1000000,         number(found, in_open),  number(found, in_high),
+                          number(found, in_low),   number(found, in_close), number(found, in_volume)};
         if (!(bar.low > 0.0 && bar.low <= bar.open && bar.low <= bar.close && bar.high >= bar.open
               && bar.high >= bar.close && bar.volume >= 0.0)) {
             wrong("expected 0 < low <= open, close <= high and volume >= 0");

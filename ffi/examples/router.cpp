@@ -109,6 +109,7 @@ Policy policy_of(const tickfuse::Model &model, const Settings &settings) {
 struct Order {
     std::int64_t ts_ns = 0;
     std::uint32_t series = 0;
+    bool is_forming = false;
     int position = 0;
     float value = 0.0F;
     double price = 0.0;
@@ -218,7 +219,7 @@ class Hot {
         }
         book.position = position;
         counted_->n_orders++;
-        while (!to_.push({event.bar.ts_ns, event.series, position, value, event.bar.close, tag})) {
+        while (!to_.push({event.bar.ts_ns, event.series, event.is_forming, position, value, event.bar.close, tag})) {
             std::this_thread::yield(); // an order is not lost, also where control is slow to write
         }
     }
@@ -323,7 +324,7 @@ class Control {
             if (!file_) {
                 throw std::runtime_error(settings.orders + ": " + std::strerror(errno));
             }
-            std::fprintf(file_.get(), "ts,symbol,position,value,price,model\n");
+            std::fprintf(file_.get(), "ts,symbol,bar,position,value,price,model\n");
         }
     }
 
@@ -421,10 +422,10 @@ class Control {
         Order order;
         while (orders_.pop(order)) {
             if (file_) {
-                std::fprintf(file_.get(), "%lld,%s,%s,%.9g,%.17g,%.8s\n",
+                std::fprintf(file_.get(), "%lld,%s,%s,%s,%.9g,%.17g,%.8s\n",
                              static_cast<long long>(order.ts_ns / 1000000), all_[order.series].symbol.c_str(),
-                             positions[order.position + 1], static_cast<double>(order.value), order.price,
-                             hashes_[order.tag].c_str());
+                             order.is_forming ? "forming" : "whole", positions[order.position + 1],
+                             static_cast<double>(order.value), order.price, hashes_[order.tag].c_str());
             }
         }
     }

@@ -79,11 +79,9 @@ impl Case {
             format!("lookback {}", self.schema.lookback()),
             format!("n_features {}", self.schema.n_features()),
             format!("n_outputs {}", self.schema.n_outputs()),
-            "n_bars 0".to_owned(),
             format!("level {}", self.level),
             format!("hash {}", self.hash),
             format!("schema {}", self.schema.to_json().unwrap()),
-            format!("inputs {}", self.schema.inputs_json().unwrap()),
         ];
         for (flags, out) in &self.answers {
             lines.push(answer("run", *flags, out));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tickfuse_core::bundle::{Net, Schema};
 use tickfuse_core::features::FeatureOp;
+use tickfuse_core::{Model, OpenOptions};
 
 const N_SWAPS: &str = "10000";
 
@@ -24,7 +25,7 @@ fn written(folder: &Path, name: &str, schema: &Schema, seed: u64) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn with_lookback(mut schema: Schema, lookback: usize) -> Schema {
+pub(crate) fn with_lookback(mut schema: Schema, lookback: usize) -> Schema {
     let Net::Lstm(config) = &mut schema.net else {
         panic!("a stack")
     };
@@ -32,7 +33,7 @@ fn with_lookback(mut schema: Schema, lookback: usize) -> Schema {
     schema
 }
 
-fn of_bars(mut schema: Schema, features: [FeatureOp; 2]) -> Schema {
+pub(crate) fn of_bars(mut schema: Schema, features: [FeatureOp; 2]) -> Schema {
     schema.inputs.truncate(2);
     schema.bar_interval_ns = Some(60);
     for (input, feature) in schema.inputs.iter_mut().zip(features) {
@@ -65,6 +66,13 @@ fn small_models(folder: &Path) -> Models {
         ],
         other_outputs: written(folder, "other", &other_outputs, 7),
     }
+}
+
+/// What the program prints of a model when it refuses.
+fn interface(path: &str) -> String {
+    let model = Model::open(Path::new(path), OpenOptions::default()).unwrap();
+    let inputs = model.schema().inputs_json().unwrap();
+    format!("{} {inputs}\n", model.n_bars().unwrap_or(0))
 }
 
 fn built(name: &str, more: &[&str], folder: &Path) -> PathBuf {
@@ -141,7 +149,9 @@ fn offers_that_are_late_refused_or_never_taken_leave_nothing_behind() {
     }
     let refused = [&models.rows[0], &models.bars[0], &models.other_outputs];
     let mut command = Command::new(&program);
-    assert_eq!(successful(command.arg("refuse").args(refused)), "refused\n");
+    let told = successful(command.arg("refuse").args(refused));
+    let [of_rows, of_bars] = [refused[0], refused[1]].map(|path| interface(path));
+    assert_eq!(told, format!("{of_rows}{of_bars}refused\n"));
     swapped(&program, &models, "500", "none");
 }
 

@@ -29,21 +29,10 @@ static struct windows read_windows(const char *path, size_t n, const tickfuse_mo
     return w;
 }
 
-typedef tickfuse_status text_of(const tickfuse_model *model, char *buf, size_t len, size_t *needed);
-
-static void print_text(const char *name, text_of *ask, const tickfuse_model *model) {
-    size_t needed = 0;
-    size_t written = 0;
-    EXPECT(ask(model, NULL, 0, &needed) == TICKFUSE_OK);
-    char *json = room(needed, 1);
-    EXPECT(ask(model, json, needed, &written) == TICKFUSE_OK);
-    EXPECT(written == needed && strlen(json) + 1 == needed);
-    printf("%s %s\n", name, json);
-    free(json);
-}
-
 static void describe(const tickfuse_model *model) {
     char hash[TICKFUSE_HASH_SIZE];
+    size_t needed = 0;
+    size_t written = 0;
     printf("abi %u\n", (unsigned)tickfuse_abi_version());
     printf("options_size %zu\n", sizeof(tickfuse_open_options));
     printf("options_offsets %zu %zu %zu %zu\n", offsetof(tickfuse_open_options, size),
@@ -52,12 +41,15 @@ static void describe(const tickfuse_model *model) {
     printf("lookback %zu\n", tickfuse_model_lookback(model));
     printf("n_features %zu\n", tickfuse_model_n_features(model));
     printf("n_outputs %zu\n", tickfuse_model_n_outputs(model));
-    printf("n_bars %zu\n", tickfuse_model_n_bars(model));
     printf("level %s\n", tickfuse_model_level(model));
     EXPECT(tickfuse_model_hash(model, hash, sizeof hash) == TICKFUSE_OK);
     printf("hash %s\n", hash);
-    print_text("schema", tickfuse_model_schema_json, model);
-    print_text("inputs", tickfuse_model_inputs_json, model);
+    EXPECT(tickfuse_model_schema_json(model, NULL, 0, &needed) == TICKFUSE_OK);
+    char *json = room(needed, 1);
+    EXPECT(tickfuse_model_schema_json(model, json, needed, &written) == TICKFUSE_OK);
+    EXPECT(written == needed && strlen(json) + 1 == needed);
+    printf("schema %s\n", json);
+    free(json);
 }
 
 static void run_one_by_one(tickfuse_session *session, const struct windows *w) {

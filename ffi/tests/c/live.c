@@ -449,6 +449,18 @@ static void swap_several(int of_bars, char **paths) {
     }
 }
 
+/* What models are compared by. */
+static void print_interface(const tickfuse_model *model) {
+    size_t needed = 0;
+    EXPECT(tickfuse_model_inputs_json(model, NULL, 0, &needed) == TICKFUSE_OK);
+    char *text = room(needed, 1);
+    EXPECT(tickfuse_model_inputs_json(model, text, needed - 1, &needed) == TICKFUSE_ERR_BUFFER);
+    EXPECT(tickfuse_model_inputs_json(model, text, needed, &needed) == TICKFUSE_OK);
+    EXPECT(strlen(text) + 1 == needed);
+    printf("%zu %s\n", tickfuse_model_n_bars(model), text);
+    free(text);
+}
+
 /* What a series does not take. */
 static void refuse(char **paths) {
     tickfuse_model *of_rows = open_model(paths[0]);
@@ -456,6 +468,8 @@ static void refuse(char **paths) {
     tickfuse_live *live = NULL;
     tickfuse_live_options bars = {TICKFUSE_LIVE_BARS, 0, 8};
     tickfuse_live_options neither = {7, 0, 0};
+    print_interface(of_rows);
+    print_interface(of_bars);
     EXPECT(tickfuse_live_new(of_rows, NULL, &bars, &live) == TICKFUSE_ERR_RUN_NO_BARS);
     EXPECT(tickfuse_live_new(of_rows, NULL, &neither, &live) == TICKFUSE_ERR_LIVE_KIND);
     EXPECT(tickfuse_live_new(NULL, NULL, NULL, &live) == TICKFUSE_ERR_NULL);
