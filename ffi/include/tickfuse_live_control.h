@@ -126,14 +126,12 @@ TICKFUSE_INLINE tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live
     return offer;
 }
 
-/* Lets the stream begin with the oldest event that is not about to be overwritten, or the first that a row needs. */
+/* Lets the stream begin with the first event it needs, or the oldest that is not about to be overwritten. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
                                                    tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     uint64_t head = __atomic_load_n(&live->head, __ATOMIC_ACQUIRE);
     uint64_t n = live->capacity - live->capacity / 8;
-    if (live->kind == TICKFUSE_LIVE_ROWS && offer->n_needed < n) {
-        n = offer->n_needed;
-    }
+    n = offer->n_needed < n ? offer->n_needed : n;
     offer->next = head > n ? head - n : 0;
     offer->n_seen = 0;
     offer->saw_beginning = offer->next == 0;
@@ -308,8 +306,8 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_new(const tickfuse_model *model, t
 }
 
 /*
- * Offers a stream of another model to the series. Takes as long as the replay: of the last lookback rows, or of all
- * bars in the ring. The model may be freed at once.
+ * Offers a stream of another model to the series. Takes as long as the replay, of tickfuse_model_lookback() rows
+ * or tickfuse_model_n_bars() bars. The model may be freed at once.
  *
  * stream: as for tickfuse_live_new(), of this model.
  * tag:    any number, by which tickfuse_live_tag() tells hot which model answers.
