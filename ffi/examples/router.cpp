@@ -32,7 +32,8 @@
 // goes on.
 //
 // The table at the end has the time of each call of HOT, reading the clock included. Steps while CONTROL opens,
-// replays and frees have a line of their own, and so has the first step that a new model answers.
+// replays and frees have a line of their own, and so have those for which the queue left no time to prepare, and the
+// first one that a new model answers.
 #include "histogram.hpp"
 #include "router_feed.hpp"
 #include "tickfuse_live.hpp"
@@ -121,10 +122,10 @@ constexpr std::size_t max_models = 64;
 // What HOT counted, to be read when it has ended.
 struct Counted {
     Histogram push;
-    Histogram push_unprepared;
     Histogram push_while_swapping;
     Histogram peek;
     Histogram peek_while_swapping;
+    Histogram unprepared;
     Histogram first;
     Histogram swap;
     Histogram prepare;
@@ -166,8 +167,9 @@ class Hot {
   private:
     struct Book {
         int position = 0;
-        bool is_prepared = false;
-        bool is_new = false; // another model answers, and has not answered yet
+        bool is_prepared = false; // prepare() was called since the last push
+        bool is_ready = false;    // or a peek was, which left the next answer little to do
+        bool is_new = false;      // another model answers, and has not answered yet
     };
 
     void handle(const Event &event) noexcept {
@@ -178,6 +180,7 @@ class Hot {
             [&] { step = event.is_forming ? live.peek_bar(event.bar, out_) : live.push_bar(event.bar, out_); });
         histogram(event, book).record(ns);
         book.is_new = false;
+        book.is_ready = event.is_forming;
         if (step.status != TICKFUSE_OK) {
             counted_->first_refusal = counted_->n_refused == 0 ? step.status : counted_->first_refusal;
             counted_->n_refused++;
@@ -196,11 +199,11 @@ class Hot {
         if (book.is_new) {
             return counted_->first;
         }
+        if (!book.is_ready) {
+            return counted_->unprepared;
+        }
         if (event.is_forming) {
             return is_swapping ? counted_->peek_while_swapping : counted_->peek;
-        }
-        if (!book.is_prepared) {
-            return counted_->push_unprepared;
         }
         return is_swapping ? counted_->push_while_swapping : counted_->push;
     }
@@ -232,6 +235,7 @@ class Hot {
             counted_->n_swaps++;
             book.is_new = true;
             book.is_prepared = false;
+            book.is_ready = false;
         }
     }
 
@@ -244,6 +248,7 @@ class Hot {
             const std::uint64_t ns = nanoseconds([&] { lives_[turn_].prepare(); });
             counted_->prepare.record(ns);
             book.is_prepared = true;
+            book.is_ready = true;
         }
     }
 
@@ -445,9 +450,9 @@ class Control {
         Histogram::print_head();
         print("push", counted.push);
         print("push while swapping", counted.push_while_swapping);
-        print("push not prepared", counted.push_unprepared);
         print("peek", counted.peek);
         print("peek while swapping", counted.peek_while_swapping);
+        print("step not prepared", counted.unprepared);
         print("first step after a swap", counted.first);
         print("swap", counted.swap);
         print("prepare", counted.prepare);

@@ -10,6 +10,7 @@ use tickfuse_core::features::FeatureOp;
 use tickfuse_core::{Model, OpenOptions};
 
 const N_SWAPS: &str = "10000";
+const KINDS: [&str; 2] = ["rows", "bars"];
 
 /// Two models of the same rows and outputs, of other lookbacks and weights; two of bars with other features; one of bars with
 /// other outputs.
@@ -83,16 +84,17 @@ fn built(name: &str, more: &[&str], folder: &Path) -> PathBuf {
     program
 }
 
-fn swapped(program: &Path, models: &Models, n_swaps: &str, watch: &str) -> Vec<String> {
-    let kinds = [("rows", &models.rows), ("bars", &models.bars)];
-    let told = kinds.map(|(kind, paths)| {
-        let mut command = Command::new(program);
-        command.args(["swap", kind]).args(paths).args([n_swaps, watch]);
-        let told = successful(&mut command);
-        assert!(told.starts_with(&format!("swaps {n_swaps}\n")), "{told}");
-        told
-    });
-    told.to_vec()
+/// What the program prints when it has replaced the models of a series.
+fn swapped(program: &Path, kind: &str, models: &Models, n_swaps: &str, watch: &str) -> String {
+    let paths = match kind {
+        "rows" => &models.rows,
+        _ => &models.bars,
+    };
+    let mut command = Command::new(program);
+    command.args(["swap", kind]).args(paths).args([n_swaps, watch]);
+    let told = successful(&mut command);
+    assert!(told.starts_with(&format!("swaps {n_swaps}\n")), "{told}");
+    told
 }
 
 #[test]
@@ -103,8 +105,10 @@ fn ten_thousand_swaps_leave_memory_mappings_and_descriptors_as_they_were() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = built("cc", &[], folder.path());
-    for told in swapped(&program, &small_models(folder.path()), N_SWAPS, "flat") {
-        println!("{told}");
+    let models = small_models(folder.path());
+    for kind in KINDS {
+        let told = swapped(&program, kind, &models, N_SWAPS, "flat");
+        println!("{kind}: {told}");
         assert_eq!(told.lines().count(), 4, "{told}");
     }
 }
@@ -117,7 +121,9 @@ fn the_hot_thread_calls_no_system_function_while_models_are_swapped() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = built("cc", &[], folder.path());
-    swapped(&program, &small_models(folder.path()), "300", "sealed");
+    for kind in KINDS {
+        swapped(&program, kind, &small_models(folder.path()), "300", "sealed");
+    }
 }
 
 #[test]
@@ -125,10 +131,10 @@ fn the_hot_thread_calls_no_system_function_while_models_are_swapped() {
 fn ten_thousand_swaps_race_in_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let models = small_models(folder.path());
-    for name in ["gcc", "clang"] {
+    for (name, kind) in ["gcc", "clang"].into_iter().zip(KINDS) {
         if has(name) && has_sanitizers(name, &RACES, folder.path()) {
             let program = built(name, &RACES, folder.path());
-            swapped(&program, &models, N_SWAPS, "none");
+            swapped(&program, kind, &models, N_SWAPS, "none");
         }
     }
 }
@@ -152,18 +158,58 @@ fn offers_that_are_late_refused_or_never_taken_leave_nothing_behind() {
     let told = successful(command.arg("refuse").args(refused));
     let [of_rows, of_bars] = [refused[0], refused[1]].map(|path| interface(path));
     assert_eq!(told, format!("{of_rows}{of_bars}refused\n"));
-    swapped(&program, &models, "500", "none");
+    for kind in KINDS {
+        swapped(&program, kind, &models, "500", "none");
+    }
 }
 
 #[test]
 #[cfg(unix)]
-fn the_header_stands_alone_in_c_and_in_cpp() {
-    let c = ["gcc", "clang"].into_iter().filter(|name| has(name));
-    let c = c.map(|name| (name, "-std=c11", "c"));
-    let cpp = cpp_compilers().map(|(name, standard)| (name, standard, "c++"));
-    for (name, standard, language) in c.chain(cpp) {
+fn handles_of_cpp_replace_models_too_and_free_what_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = small_models(folder.path());
+    for (name, standard) in cpp_compilers() {
+        let program = folder.path().join("live-cpp");
         let mut command = compiler(name, standard);
-        command.args(["-x", language, "-fsyntax-only", "-include", "tickfuse_live.h"]);
-        successful(command.arg("/dev/null"));
+        if has_sanitizers(name, &SANITIZERS, folder.path()) {
+            command.args(SANITIZERS);
+        }
+        command.arg("live.cpp");
+        link(&mut command, &libraries().fixed, &program);
+        let mut command = Command::new(&program);
+        command.args(&models.rows).arg(&models.other_outputs);
+        assert_eq!(successful(&mut command), "swapped\n", "{name} {standard}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn the_headers_stand_alone() {
+    let c = ["gcc", "clang"].into_iter().filter(|name| has(name));
+    let c = c.map(|name| {
+        (
+            name,
+            "-std=c11",
+            "c",
+            &["tickfuse_live.h", "tickfuse_live_control.h"][..],
+        )
+    });
+    let cpp = cpp_compilers().map(|(name, standard)| (name, standard, "c++", &["tickfuse_live.hpp"][..]));
+    for (name, standard, language, headers) in c.chain(cpp) {
+        for header in headers {
+            let mut command = compiler(name, standard);
+            command.args(["-x", language, "-fsyntax-only", "-include", header]);
+            successful(command.arg("/dev/null"));
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn the_cpp_header_has_a_form_without_exceptions() {
+    for (name, standard) in cpp_compilers() {
+        let mut command = compiler(name, standard);
+        command.args(["-fno-exceptions", "-fno-rtti", "-x", "c++", "-fsyntax-only"]);
+        successful(command.args(["-include", "tickfuse_live.hpp", "/dev/null"]));
     }
 }
