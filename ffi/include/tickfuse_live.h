@@ -19,7 +19,8 @@
  *                                                                  } while (state == TICKFUSE_LIVE_OFFERED);
  *
  * What is promised. From the swap on, answers have the bits of a stream of the new model that took every row from the
- * beginning (where its features have exponential averages: up to their roundings, tickfuse_model_n_bars()). All answers
+ * beginning (where its features have exponential averages: up to their roundings, tickfuse_model_n_bars()). The series
+ * is what its streams took: a row that one of them refused is no part of it, for the models to come either. All answers
  * about one bar, peeks and push, come from one model. The hot thread frees, locks, allocates and waits for nothing, and
  * calls no system function. Opening with the golden windows, the replay, and the freeing of the old stream, and with it
  * of the old model's mapping, happen on the control thread.

@@ -409,6 +409,25 @@ static void fall_behind(int of_bars, char **paths) {
     end(&hot);
 }
 
+/* A series that began anew is replayed from there, by control and by hot. */
+static void begin_anew(int of_bars, char **paths) {
+    struct hot hot = begin(of_bars, paths);
+    advance_by(&hot, 5000);
+    for (uint64_t tag = 1; tag <= 2; tag++) {
+        hot.n_events = 5000;
+        EXPECT(tickfuse_live_reset(hot.live.live) == TICKFUSE_OK);
+        EXPECT(tickfuse_stream_reset(hot.models[0].stream) == TICKFUSE_OK);
+        EXPECT(tickfuse_stream_reset(hot.models[1].stream) == TICKFUSE_OK);
+        advance_by(&hot, tag);
+        EXPECT(offer(hot.live.live, paths[tag % 2], tag) == TICKFUSE_OK);
+        advance_by(&hot, 5 - tag); /* number 5002 begins it anew once more */
+        EXPECT(tickfuse_live_take(hot.live.live) == 1);
+        EXPECT(polled(hot.live.live) == TICKFUSE_LIVE_TAKEN);
+        advance_by(&hot, 30);
+    }
+    end(&hot);
+}
+
 struct maker {
     size_t n_made;
     size_t n_allowed;
@@ -515,6 +534,7 @@ int main(int argc, char **argv) {
     } else if (strcmp(argv[1], "ends") == 0) {
         end_early(of_bars, argv + 3);
         fall_behind(of_bars, argv + 3);
+        begin_anew(of_bars, argv + 3);
         swap_several(of_bars, argv + 3);
         printf("ended\n");
     } else {
