@@ -127,6 +127,33 @@ fn the_hot_thread_calls_no_system_function_while_models_are_swapped() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_hot_thread_neither_allocates_nor_frees_nor_locks_while_models_are_swapped() {
+    if !has("cc") {
+        return;
+    }
+    let names = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "posix_memalign",
+        "free",
+        "pthread_mutex_lock",
+    ];
+    let wrapped = names.map(|name| format!("-Wl,--wrap={name}"));
+    let more: Vec<&str> = wrapped
+        .iter()
+        .map(String::as_str)
+        .chain(["-DWATCHED_HEAP"])
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let program = built("cc", &more, folder.path());
+    for kind in KINDS {
+        swapped(&program, kind, &small_models(folder.path()), "300", "none");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn ten_thousand_swaps_race_in_nothing() {
     let folder = tempfile::tempdir().unwrap();

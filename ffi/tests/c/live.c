@@ -113,6 +113,64 @@ static void take(struct side *side, const struct setting *s, uint64_t i, int is_
     }
 }
 
+/* ---- The heap, where the linker puts these functions before those of the system ---------------------------------- */
+
+static __thread int is_hot;
+
+#if defined(WATCHED_HEAP)
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+int __real_posix_memalign(void **out, size_t alignment, size_t size);
+void __real_free(void *memory);
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
+void __wrap_free(void *memory);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+static uint64_t n_watched;
+
+static void watch(void) {
+    if (is_hot) {
+        abort();
+    }
+    __atomic_add_fetch(&n_watched, 1, __ATOMIC_RELAXED);
+}
+
+void *__wrap_malloc(size_t size) {
+    watch();
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+    watch();
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size) {
+    watch();
+    return __real_realloc(old, size);
+}
+
+int __wrap_posix_memalign(void **out, size_t alignment, size_t size) {
+    watch();
+    return __real_posix_memalign(out, alignment, size);
+}
+
+void __wrap_free(void *memory) {
+    watch();
+    __real_free(memory);
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
+    watch();
+    return __real_pthread_mutex_lock(mutex);
+}
+#endif
+
 /* ---- The hot thread --------------------------------------------------------------------------------------------- */
 
 struct hot {
@@ -182,7 +240,9 @@ static void *be_hot(void *argument) {
         seal();
     }
     while (!__atomic_load_n(&hot->is_over, __ATOMIC_ACQUIRE)) {
+        is_hot = 1;
         advance(hot);
+        is_hot = 0;
         for (volatile int i = 0; i < 300; i = i + 1) {
         }
         if (!hot->is_sealed && hot->n_events % 8 == 0) {
@@ -351,6 +411,9 @@ static void swap(int of_bars, char **paths, uint64_t n_swaps, const char *watch)
     if (strcmp(watch, "flat") == 0) {
         expect_flat(warm, last);
     }
+#if defined(WATCHED_HEAP)
+    EXPECT(n_watched > 10 * n_swaps); /* all of them control's */
+#endif
     if (hot.is_sealed) {
         fflush(NULL);
         _exit(0);
