@@ -51,6 +51,9 @@
  *   all else  belongs to one of the threads, or does not change after tickfuse_live_new().
  *
  * Status. The functions return those of tickfuse.h and, of this header's own, numbers in 8xx.
+ *
+ * All of this is compiled into the caller and is no part of the library's interface: structures have no size, for no
+ * other version ever reads them, and threads that share a series are compiled with the same header.
  */
 #ifndef TICKFUSE_LIVE_H
 #define TICKFUSE_LIVE_H

@@ -13,6 +13,7 @@
 #include "tickfuse_live.h"
 #include "tickfuse_live.h" /* twice: it is guarded */
 #include "common.h"
+#include "heap.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -112,64 +113,6 @@ static void take(struct side *side, const struct setting *s, uint64_t i, int is_
         take_row(side, s, i, is_kept);
     }
 }
-
-/* ---- The heap, where the linker puts these functions before those of the system ---------------------------------- */
-
-static __thread int is_hot;
-
-#if defined(WATCHED_HEAP)
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-int __real_posix_memalign(void **out, size_t alignment, size_t size);
-void __real_free(void *memory);
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
-void __wrap_free(void *memory);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-
-static uint64_t n_watched;
-
-static void watch(void) {
-    if (is_hot) {
-        abort();
-    }
-    __atomic_add_fetch(&n_watched, 1, __ATOMIC_RELAXED);
-}
-
-void *__wrap_malloc(size_t size) {
-    watch();
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size) {
-    watch();
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size) {
-    watch();
-    return __real_realloc(old, size);
-}
-
-int __wrap_posix_memalign(void **out, size_t alignment, size_t size) {
-    watch();
-    return __real_posix_memalign(out, alignment, size);
-}
-
-void __wrap_free(void *memory) {
-    watch();
-    __real_free(memory);
-}
-
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
-    watch();
-    return __real_pthread_mutex_lock(mutex);
-}
-#endif
 
 /* ---- The hot thread --------------------------------------------------------------------------------------------- */
 
