@@ -211,7 +211,7 @@ TICKFUSE_INLINE void tickfuse_live_record_bar_(tickfuse_live *live, const tickfu
 
 /* What the event is; its values as the bits of row. */
 TICKFUSE_INLINE uint64_t tickfuse_live_load_(const tickfuse_live *live, uint64_t event,
-                                           tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+                                             tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     const uint64_t *slot = tickfuse_live_slot_(live, event);
     uint64_t what = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     for (size_t i = 0; i < live->width; i++) {
@@ -237,9 +237,15 @@ TICKFUSE_INLINE int tickfuse_live_is_kept_(const tickfuse_live *live, tickfuse_s
                && (status == TICKFUSE_ERR_RUN_NON_FINITE || status == TICKFUSE_ERR_RUN_CATEGORY));
 }
 
-/* Makes the offered stream see the event that lies in its row. A refusal is the new model's own and no failure. */
+/* Whether the new model refuses what lies in the row, for reasons of its own, and goes on. */
+TICKFUSE_INLINE int tickfuse_live_is_refusal_(tickfuse_status status) TICKFUSE_NOEXCEPT {
+    return status == TICKFUSE_ERR_RUN_NON_FINITE || status == TICKFUSE_ERR_RUN_CATEGORY
+           || status == TICKFUSE_ERR_RUN_BAR || status == TICKFUSE_ERR_RUN_BAR_TIME;
+}
+
+/* Makes the offered stream see the event that lies in its row. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_see_(const tickfuse_live *live, tickfuse_live_offer_ *offer,
-                                                 uint64_t what) TICKFUSE_NOEXCEPT {
+                                                   uint64_t what) TICKFUSE_NOEXCEPT {
     tickfuse_step step = TICKFUSE_STEP_INIT;
     tickfuse_status status;
     offer->next++;
@@ -255,14 +261,17 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_see_(const tickfuse_live *live, ti
     } else {
         status = tickfuse_stream_push_f64(offer->stream, offer->row, live->width, offer->out, live->n_outputs, &step);
     }
-    return status / 100 == 3 ? TICKFUSE_OK : status;
+    return tickfuse_live_is_refusal_(status) ? TICKFUSE_OK : status;
 }
 
 /* ---- Hot thread ------------------------------------------------------------------------------------------------- */
 
-/* tickfuse_stream_push() on the stream that answers. */
+/*
+ * tickfuse_stream_push() on the stream that answers. Unlike there neither out nor step overlaps row, which is recorded
+ * once the answer is there.
+ */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_push(tickfuse_live *live, const float *row, size_t n_values, float *out,
-                                                 size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                   size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_ROWS) {
         return TICKFUSE_ERR_LIVE_KIND;
     }
@@ -279,7 +288,8 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_push(tickfuse_live *live, const fl
 
 /* The same from doubles. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_push_f64(tickfuse_live *live, const double *row, size_t n_values,
-                                                     float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                       float *out, size_t n_out,
+                                                       tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_ROWS) {
         return TICKFUSE_ERR_LIVE_KIND;
     }
@@ -296,7 +306,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_push_f64(tickfuse_live *live, cons
 
 /* tickfuse_stream_push_bar(). */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_push_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
-                                                     size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                       size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     if (live->kind != TICKFUSE_LIVE_BARS) {
         return TICKFUSE_ERR_LIVE_KIND;
     }
@@ -309,21 +319,22 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_push_bar(tickfuse_live *live, cons
 
 /* tickfuse_stream_peek(). From here to the next push no offer is taken. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_peek(tickfuse_live *live, const float *row, size_t n_values, float *out,
-                                                 size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                   size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek(live->stream, row, n_values, out, n_out, step);
 }
 
 /* The same from doubles. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_peek_f64(tickfuse_live *live, const double *row, size_t n_values,
-                                                     float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                       float *out, size_t n_out,
+                                                       tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek_f64(live->stream, row, n_values, out, n_out, step);
 }
 
 /* tickfuse_stream_peek_bar(). From here to the next push no offer is taken. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_peek_bar(tickfuse_live *live, const tickfuse_bar *bar, float *out,
-                                                     size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
+                                                       size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT {
     live->is_forming = 1;
     return tickfuse_stream_peek_bar(live->stream, bar, out, n_out, step);
 }
@@ -404,7 +415,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_prepare(tickfuse_live *live) TICKF
 
 /* tickfuse_stream_prepare_some(), and before it tickfuse_live_take(). */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_prepare_some(tickfuse_live *live, size_t budget,
-                                                         uint32_t *is_done) TICKFUSE_NOEXCEPT {
+                                                           uint32_t *is_done) TICKFUSE_NOEXCEPT {
     tickfuse_live_take(live);
     return tickfuse_stream_prepare_some(live->stream, budget, is_done);
 }

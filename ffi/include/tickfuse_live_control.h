@@ -108,7 +108,7 @@ TICKFUSE_INLINE void tickfuse_live_drop_(tickfuse_live_offer_ *offer) TICKFUSE_N
 
 /* An offer of a stream that has seen nothing, which it owns from here on, also where there is no memory for it. */
 TICKFUSE_INLINE tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live *live, tickfuse_stream *stream,
-                                                           size_t n_needed, uint64_t tag) TICKFUSE_NOEXCEPT {
+                                                             size_t n_needed, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_live_offer_ *offer = (tickfuse_live_offer_ *)calloc(1, sizeof *offer);
     if (offer == NULL) {
         tickfuse_stream_free(stream);
@@ -128,9 +128,9 @@ TICKFUSE_INLINE tickfuse_live_offer_ *tickfuse_live_propose_(const tickfuse_live
 
 /* Lets the stream begin with the first event it needs, or the oldest that is not about to be overwritten. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
-                                                   tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+                                                     tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     uint64_t head = __atomic_load_n(&live->head, __ATOMIC_ACQUIRE);
-    uint64_t n = live->capacity - live->capacity / 8;
+    uint64_t n = head < live->capacity ? head : live->capacity - live->capacity / 8;
     n = offer->n_needed < n ? offer->n_needed : n;
     offer->next = head > n ? head - n : 0;
     offer->n_seen = 0;
@@ -142,7 +142,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_begin_(const tickfuse_live *live,
 
 /* Replays what the stream has not seen, up to the last event. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_catch_up_(const tickfuse_live *live,
-                                                      tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+                                                        tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     tickfuse_status status = TICKFUSE_OK;
     int n_laps = 0;
     while (status == TICKFUSE_OK && offer->next != __atomic_load_n(&live->head, __ATOMIC_ACQUIRE)) {
@@ -160,7 +160,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_catch_up_(const tickfuse_live *liv
 
 /* The same, until nothing arrives while the next answer is prepared: a few times at most. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_settle_(const tickfuse_live *live,
-                                                    tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
+                                                      tickfuse_live_offer_ *offer) TICKFUSE_NOEXCEPT {
     for (int i = 0; i < TICKFUSE_LIVE_LAPS_; i++) {
         tickfuse_status status = tickfuse_live_catch_up_(live, offer);
         if (status == TICKFUSE_OK) {
@@ -178,7 +178,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_settle_(const tickfuse_live *live,
 
 /* Makes an offer ready: checked, replayed, prepared. Takes over the stream, whatever it returns. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_ready_(tickfuse_live *live, const tickfuse_model *model,
-                                                   tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
+                                                     tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = live->ready != NULL || live->is_offered ? TICKFUSE_ERR_LIVE_OFFERED
                                                                      : tickfuse_live_suits_(live, model);
     if (status == TICKFUSE_OK && stream == NULL) {
@@ -245,7 +245,7 @@ TICKFUSE_INLINE void tickfuse_live_free(tickfuse_live *live) TICKFUSE_NOEXCEPT {
 
 /* What is fixed, and a ring whose pages are there already. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_lay_out_(tickfuse_live *live, const tickfuse_model *model,
-                                                     size_t capacity) TICKFUSE_NOEXCEPT {
+                                                       size_t capacity) TICKFUSE_NOEXCEPT {
     size_t needed = tickfuse_live_needed_(live->kind, model);
     if (needed == 0) {
         return tickfuse_model_lookback(model) == 0 ? TICKFUSE_ERR_NULL : TICKFUSE_ERR_RUN_NO_BARS;
@@ -280,8 +280,8 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_lay_out_(tickfuse_live *live, cons
  * out:     the series, to be given to tickfuse_live_free().
  */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_new(const tickfuse_model *model, tickfuse_stream *stream,
-                                                const tickfuse_live_options *options,
-                                                tickfuse_live **out) TICKFUSE_NOEXCEPT {
+                                                  const tickfuse_live_options *options,
+                                                  tickfuse_live **out) TICKFUSE_NOEXCEPT {
     tickfuse_live *live = (tickfuse_live *)calloc(1, sizeof *live);
     if (live == NULL) {
         tickfuse_stream_free(stream);
@@ -318,7 +318,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_new(const tickfuse_model *model, t
  * lookback than the series warms up as a stream does that saw the same.
  */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_offer(tickfuse_live *live, const tickfuse_model *model,
-                                                  tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
+                                                    tickfuse_stream *stream, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = tickfuse_live_ready_(live, model, stream, tag);
     if (status == TICKFUSE_OK) {
         tickfuse_live_publish_(live);
@@ -380,8 +380,8 @@ typedef tickfuse_status tickfuse_live_make(void *user, const tickfuse_model *mod
  * make: makes their streams; NULL: all as tickfuse_stream_new() does. user is handed to it.
  */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_offer_all(tickfuse_live *const *lives, size_t n,
-                                                      const tickfuse_model *model, tickfuse_live_make *make,
-                                                      void *user, uint64_t tag) TICKFUSE_NOEXCEPT {
+                                                        const tickfuse_model *model, tickfuse_live_make *make,
+                                                        void *user, uint64_t tag) TICKFUSE_NOEXCEPT {
     tickfuse_status status = TICKFUSE_OK;
     size_t n_ready = 0;
     while (n_ready < n && status == TICKFUSE_OK) {
@@ -406,7 +406,7 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_offer_all(tickfuse_live *const *li
 
 /* Polls n series. n_offered: how many have an offer under way still. Returns the first failure. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_poll_all(tickfuse_live *const *lives, size_t n,
-                                                     size_t *n_offered) TICKFUSE_NOEXCEPT {
+                                                       size_t *n_offered) TICKFUSE_NOEXCEPT {
     tickfuse_status first = TICKFUSE_OK;
     *n_offered = 0;
     for (size_t i = 0; i < n; i++) {

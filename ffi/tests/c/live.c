@@ -486,6 +486,15 @@ static void print_interface(const tickfuse_model *model) {
     free(text);
 }
 
+static void push_bars(tickfuse_live *live, uint64_t from, uint64_t to) {
+    float out[N_MAX];
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    for (uint64_t i = from; i < to; i++) {
+        tickfuse_bar bar = bar_number(i);
+        EXPECT(tickfuse_live_push_bar(live, &bar, out, live->n_outputs, &step) == TICKFUSE_OK);
+    }
+}
+
 /* What a series does not take. */
 static void refuse(char **paths) {
     tickfuse_model *of_rows = open_model(paths[0]);
@@ -507,11 +516,12 @@ static void refuse(char **paths) {
     EXPECT(offer(live, paths[2], 1) == TICKFUSE_ERR_LIVE_OUTPUTS);
     EXPECT(offer(live, paths[1], 1) == TICKFUSE_OK); /* a series that begins is known in full */
     EXPECT(tickfuse_live_take(live) == 1 && polled(live) == TICKFUSE_LIVE_TAKEN);
-    for (uint64_t i = 0; i < 50; i++) {
-        tickfuse_bar bar = bar_number(i);
-        size_t n_outputs = tickfuse_model_n_outputs(of_bars);
-        EXPECT(tickfuse_live_push_bar(live, &bar, out, n_outputs, &step) == TICKFUSE_OK);
-    }
+    push_bars(live, 0, 7);
+    EXPECT(offer(live, paths[1], 2) == TICKFUSE_OK && tickfuse_live_withdraw(live) == 1); /* all of it in the ring */
+    tickfuse_stream *foreign = NULL;
+    EXPECT(tickfuse_stream_new(of_rows, &foreign) == TICKFUSE_OK);
+    EXPECT(tickfuse_live_offer(live, of_bars, foreign, 2) == TICKFUSE_ERR_RUN_NO_BARS);
+    push_bars(live, 7, 50);
     EXPECT(offer(live, paths[1], 2) == TICKFUSE_ERR_LIVE_HISTORY);
     tickfuse_live_free(live);
     EXPECT(tickfuse_live_new(of_rows, NULL, NULL, &live) == TICKFUSE_OK);
