@@ -10,6 +10,7 @@ mod file;
 mod hash;
 mod header;
 mod input;
+mod interface;
 mod json;
 mod net;
 mod normalizer;
