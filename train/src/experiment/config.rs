@@ -220,6 +220,16 @@ mod tests {
         assert!(!config.feature_defs().unwrap().is_empty());
     }
 
+    const XTREND: &str = r#"
+        family = "xtrend"
+        n_hidden = 16
+        n_heads = 2
+        form = "shared"
+        head = "gaussian"
+        context_lookback = 8
+        n_contexts = 4
+        "#;
+
     #[test]
     fn tables_are_asked_for_where_there_can_be_some() {
         let with = |text: &str| toml::from_str::<TrainConfig>(&format!("{TEXT}{text}")).unwrap();
@@ -230,7 +240,7 @@ mod tests {
         assert!(error.contains("expected the family tft or xtrend"), "{error}");
         let xtrend = |text: &str| {
             let net = TEXT.split("[net]").next().unwrap();
-            let net = format!("{net}[net]\nfamily = \"xtrend\"\nn_hidden = 16\n[tables]\n{text}");
+            let net = format!("{net}[net]\n{XTREND}[tables]\n{text}");
             toml::from_str::<TrainConfig>(&net).unwrap().check()
         };
         xtrend("tolerance = 1e-4").unwrap();
