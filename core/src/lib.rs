@@ -68,4 +68,4 @@ pub use nets::{Contexts, write_model};
 pub use session::{Sample, Session};
 pub use simd::Level;
 pub use sliding::Sliding;
-pub use stream::{Step, Stream};
+pub use stream::{Step, Stream, StreamSet};

@@ -112,6 +112,14 @@ impl Model {
         BarRows::new(self.schema())
     }
 
+    /// Bars that a stream must have taken before its answers no longer depend on where it began; `None` for a model that does
+    /// not make its rows from bars.
+    #[must_use]
+    pub fn n_bars(&self) -> Option<usize> {
+        let rows = self.bar_rows().ok()?;
+        Some(rows.history() + self.schema().lookback())
+    }
+
     /// Level of CPU features in use.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -128,6 +136,32 @@ impl Model {
     #[must_use]
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Touches every page of the file, so that none has to be fetched by the first answers; its bytes. [`Model::open`] has done so
+    /// already: of use after a long rest, when the system may have given pages away.
+    pub fn prefault(&self) -> usize {
+        self.bundle.storage().prefault()
+    }
+
+    /// Asks the system to lay the weights on large pages. A copy ([`Model::open_copied`]) can have them, a mapping only on some file
+    /// systems.
+    ///
+    /// # Errors
+    /// The system's reason; [`std::io::ErrorKind::Unsupported`] for a model opened from memory. The model serves as before.
+    #[cfg(all(feature = "std", target_os = "linux"))]
+    pub fn advise_huge_pages(&self) -> std::io::Result<()> {
+        self.bundle.storage().advise_huge_pages()
+    }
+
+    /// Keeps the weights in memory while the model lives: the system gives none of their pages away.
+    ///
+    /// # Errors
+    /// The system's reason, such as its limit of locked memory (`ulimit -l`); [`std::io::ErrorKind::Unsupported`] for a model opened
+    /// from memory. The model serves as before.
+    #[cfg(all(feature = "std", unix))]
+    pub fn lock_in_memory(&self) -> std::io::Result<()> {
+        self.bundle.storage().lock_in_memory()
     }
 
     /// Whether the weights are the file's own pages.

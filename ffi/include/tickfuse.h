@@ -42,7 +42,12 @@
  * type, each length for being one that memory can have. What cannot be checked is the caller's promise: that a
  * pointer leads to as many readable (outputs: writable) elements as stated, for the duration of the call, that text
  * ends with a zero byte, and that a handle came from this library and has not been freed. Only handles outlive
- * the call: nothing else the caller hands in is kept.
+ * the call: nothing else the caller hands in is kept, but for the memory of handles made by an _init function.
+ *
+ * Memory. Handles of _new functions lie on the heap. A session or stream may lie in the caller's memory instead: ask
+ * _size how much that takes and _align how it must be aligned, hand a block to _init, and let go of the handle with
+ * _free, as of any other, after which the block is the caller's again. All that the handle ever uses lies in the block,
+ * buffers included; making, using and freeing it allocates nothing. Blocks that are not zeroed are fine.
  *
  * Structures lead with their size, which the caller sets, best by their _INIT macro, also where they are outputs.
  * Later versions of this header may add fields at the end. Of an output, fields the library does not know are left
@@ -55,10 +60,11 @@
  * TICKFUSE_ERR_BUSY and disturbs nothing. They may move between threads. Freeing a handle while another thread uses it
  * is a defect of the caller. The library starts no thread.
  *
- * Running. The functions tickfuse_session_run* and all of tickfuse_stream_* but _new, _free and _set_contexts allocate
- * nothing, lock nothing and call no system function, whether they answer or refuse. One exception lies outside the
- * library: in a library loaded with dlopen() the C runtime may allocate a thread's storage for the error text when the
- * thread meets its first failure. A thread that cannot afford that calls tickfuse_last_error(NULL, 0) once beforehand.
+ * Running. The functions tickfuse_session_run*, tickfuse_fast_call() and all of tickfuse_stream_* and tickfuse_streams_*
+ * but _new, _clone, _size, _init, _free and _set_contexts allocate nothing, lock nothing and call no system function, whether they answer or
+ * refuse. One exception lies outside the library: in a library loaded with dlopen() the C runtime may allocate a
+ * thread's storage for the error text when the thread meets its first failure. A thread that cannot afford that calls
+ * tickfuse_last_error(NULL, 0) once beforehand.
  * Elsewhere, when memory for a small object cannot be had, the process ends, as is usual in programs written in Rust.
  *
  * Defects. An internal failure (a Rust panic) does not cross this interface: the call returns TICKFUSE_ERR_PANIC, the
@@ -85,7 +91,7 @@ extern "C" {
  * numbers are equal and the library's minor number is not below the one the program was compiled with. A minor step
  * adds functions, numbers, flags or fields at the end of a structure led by its size; anything else is a major step.
  */
-#define TICKFUSE_ABI_VERSION 0x00010001
+#define TICKFUSE_ABI_VERSION 0x00010002
 
 /* The version of the library that is loaded, to compare with the macro. */
 uint32_t tickfuse_abi_version(void) TICKFUSE_NOEXCEPT;
@@ -96,15 +102,19 @@ typedef int32_t tickfuse_status;
 
 #define TICKFUSE_OK 0
 
+/* 0xx: the call did what it should. */
+#define TICKFUSE_WARMING_UP 1 /* of tickfuse_fast_call() alone: too little was seen yet; out was left alone */
+
 /* 1xx: the call itself is wrong. */
 #define TICKFUSE_ERR_NULL 100      /* a pointer is NULL */
 #define TICKFUSE_ERR_ALIGNMENT 101 /* a pointer is not aligned for its type */
 #define TICKFUSE_ERR_LENGTH 102    /* a length no memory can have, or max_batch or index out of range */
-#define TICKFUSE_ERR_BUFFER 103    /* the buffer for a text or for weights is too small */
+#define TICKFUSE_ERR_BUFFER 103    /* the memory for a text, for weights or for a handle is too small */
 #define TICKFUSE_ERR_OPTIONS 104   /* an options structure: its size, a flag, a level or a reserved field */
 #define TICKFUSE_ERR_PATH 105      /* a path that this system cannot express */
 #define TICKFUSE_ERR_BUSY 106      /* the session or stream is running another call */
 #define TICKFUSE_ERR_STRUCTURE 107 /* another structure: its size, or a field that is not known */
+#define TICKFUSE_ERR_CHOICE 108    /* a number that stands for none of the choices */
 
 /* 2xx: a model was not opened. */
 #define TICKFUSE_ERR_OPEN_IO 200           /* the file could not be read */
@@ -136,6 +146,9 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_RUN_NO_BARS 310          /* the model does not make its rows from bars */
 #define TICKFUSE_ERR_RUN_BAR 311              /* a bar's field is out of range */
 #define TICKFUSE_ERR_RUN_BAR_TIME 312         /* a bar is not later than the one before it */
+#define TICKFUSE_ERR_RUN_STATE 313            /* no saved state, or one that was changed */
+#define TICKFUSE_ERR_RUN_FOREIGN_STATE 314    /* a state or stream of another model, or of this one opened another time */
+#define TICKFUSE_ERR_RUN_SYMBOL 315           /* the streams have no symbol of this number */
 #define TICKFUSE_ERR_RUN_OTHER 399            /* refused for a reason without a number of its own; read the text */
 
 /* 9xx: the library has a defect. */
@@ -215,6 +228,13 @@ size_t tickfuse_model_n_features(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 size_t tickfuse_model_n_outputs(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 
 /*
+ * Bars that a stream must have taken before its answers no longer depend on where it began: those that settle the
+ * features of the window's first row, and the window. Exponential averages settle to the last bit but for roundings. 0
+ * for a model that does not make its rows from bars, and for a handle as above.
+ */
+size_t tickfuse_model_n_bars(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
  * What contexts of this model look like: at most *n_contexts, each of *n_rows rows of *n_columns values. The columns
  * are the real inputs in the schema's order and, in the form of the X-Trend paper, the scaled return of the next step
  * behind them. TICKFUSE_ERR_RUN_NO_CONTEXTS for a model that attends to none; only an X-Trend does.
@@ -244,6 +264,75 @@ tickfuse_status tickfuse_model_hash(const tickfuse_model *model, char *buf, size
 tickfuse_status tickfuse_model_schema_json(const tickfuse_model *model, char *buf, size_t len,
                                            size_t *needed) TICKFUSE_NOEXCEPT;
 
+/* Size of a name or unit in the structures below, with the zero; longer ones are cut, and whole in the JSON. */
+#define TICKFUSE_LABEL_SIZE 128
+
+/* When an input is known. */
+#define TICKFUSE_ROLE_OBSERVED 0 /* up to the present */
+#define TICKFUSE_ROLE_KNOWN 1    /* also in the future */
+#define TICKFUSE_ROLE_STATIC 2   /* constant: read in the first row of a window */
+
+/* What happens to an input that is NaN or infinite. */
+#define TICKFUSE_MISSING_REFUSED 0 /* the window or row is: TICKFUSE_ERR_RUN_NON_FINITE */
+#define TICKFUSE_MISSING_IMPUTED 1 /* it is replaced by its scaler's centre: TICKFUSE_FLAG_IMPUTED */
+
+/* One column of a row. */
+typedef struct tickfuse_input {
+    size_t size;                    /* sizeof(tickfuse_input), set by the caller */
+    size_t n_categories;            /* codes of a categorical column are below it; 0 for a real one */
+    uint32_t role;                  /* TICKFUSE_ROLE_* */
+    uint32_t missing;               /* TICKFUSE_MISSING_* */
+    uint32_t is_of_bars;            /* 1 where a stream of bars makes the column, otherwise 0 */
+    uint32_t reserved;              /* zero */
+    char name[TICKFUSE_LABEL_SIZE]; /* ends with a zero */
+} tickfuse_input;
+
+#define TICKFUSE_INPUT_INIT {sizeof(tickfuse_input), 0, 0, 0, 0, 0, {0}}
+
+/* Column number index, from 0, below tickfuse_model_n_features(); above, TICKFUSE_ERR_LENGTH. */
+tickfuse_status tickfuse_model_input(const tickfuse_model *model, size_t index,
+                                     tickfuse_input *out) TICKFUSE_NOEXCEPT;
+
+/* What a number of an answer is. */
+#define TICKFUSE_OUTPUT_VALUE 0       /* a value in its unit */
+#define TICKFUSE_OUTPUT_PROBABILITY 1 /* in 0 to 1 */
+#define TICKFUSE_OUTPUT_POSITION 2    /* in -1 to 1 */
+#define TICKFUSE_OUTPUT_QUANTILE 3    /* the predicted value at the level tau */
+#define TICKFUSE_OUTPUT_MEAN 4        /* of a Gaussian */
+#define TICKFUSE_OUTPUT_DEVIATION 5   /* of a Gaussian */
+
+/* One number of an answer. */
+typedef struct tickfuse_output {
+    size_t size;                    /* sizeof(tickfuse_output), set by the caller */
+    uint32_t kind;                  /* TICKFUSE_OUTPUT_* */
+    uint32_t step;                  /* the step it speaks of, from 1 */
+    double tau;                     /* level of a quantile; 0 for all else */
+    char name[TICKFUSE_LABEL_SIZE]; /* distinct within the model; ends with a zero */
+    char unit[TICKFUSE_LABEL_SIZE]; /* such as "log_return"; ends with a zero */
+} tickfuse_output;
+
+#define TICKFUSE_OUTPUT_INIT {sizeof(tickfuse_output), 0, 0, 0, {0}, {0}}
+
+/* Number index, from 0, below tickfuse_model_n_outputs(); above, TICKFUSE_ERR_LENGTH. */
+tickfuse_status tickfuse_model_output(const tickfuse_model *model, size_t index,
+                                      tickfuse_output *out) TICKFUSE_NOEXCEPT;
+
+/* How a row that arrives is answered. */
+#define TICKFUSE_ARRIVAL_NONE 0         /* not at all: the model reads rows of the future, so it has no streams */
+#define TICKFUSE_ARRIVAL_WHOLE_WINDOW 1 /* by its whole window, all of it on arrival */
+#define TICKFUSE_ARRIVAL_PREPARED 2     /* after tickfuse_stream_prepare(), by its own step alone */
+
+/* TICKFUSE_ARRIVAL_* of the model; TICKFUSE_ARRIVAL_NONE also for a handle as above. */
+uint32_t tickfuse_model_arrival(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * What a row is, without what training fitted: a JSON array of the columns that are handed in, each with its name, its
+ * role, the feature of bars it is and the labels of its categories. Models of equal texts take the same rows. Sizes as
+ * for tickfuse_model_schema_json().
+ */
+tickfuse_status tickfuse_model_inputs_json(const tickfuse_model *model, char *buf, size_t len,
+                                           size_t *needed) TICKFUSE_NOEXCEPT;
+
 /* ---- Session ---------------------------------------------------------------------------------------------------- */
 
 /* The working memory for whole windows of one model: one per thread. */
@@ -265,6 +354,25 @@ typedef struct tickfuse_session tickfuse_session;
  */
 tickfuse_status tickfuse_session_new(const tickfuse_model *model, size_t max_batch,
                                      tickfuse_session **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * Bytes of a block for tickfuse_session_init() with this model and max_batch: the same for every call, on every machine
+ * of the same level and version of the library. 0 where no such session can be made. Makes one on the heap to find out.
+ */
+size_t tickfuse_session_size(const tickfuse_model *model, size_t max_batch) TICKFUSE_NOEXCEPT;
+
+/* Bytes to whose multiple the block's address must be aligned. */
+size_t tickfuse_session_align(void) TICKFUSE_NOEXCEPT;
+
+/*
+ * The session of tickfuse_session_new() in the caller's memory.
+ *
+ * memory: len bytes that are the library's until the session is freed. Fewer than tickfuse_session_size() are
+ *         TICKFUSE_ERR_BUFFER.
+ * out:    the session, to be given to tickfuse_session_free().
+ */
+tickfuse_status tickfuse_session_init(const tickfuse_model *model, size_t max_batch, void *memory, size_t len,
+                                      tickfuse_session **out) TICKFUSE_NOEXCEPT;
 
 /*
  * Answers one window of raw (unscaled) inputs.
@@ -299,6 +407,25 @@ tickfuse_status tickfuse_session_run_batch(tickfuse_session *session, const floa
 tickfuse_status tickfuse_session_run_batch_f64(tickfuse_session *session, const double *windows, size_t n_values,
                                                size_t n_windows, float *out, size_t n_out,
                                                uint32_t *flags) TICKFUSE_NOEXCEPT;
+
+/*
+ * Answers n_windows windows that are views of a longer array, such as windows that overlap or leave columns out, each
+ * with the bits it has alone. Nothing is copied but some windows at a time.
+ *
+ * values:        of which n_values may be read.
+ * window_stride: values from the first row of one window to that of the next.
+ * row_stride:    values from one row of a window to the next; the n_features of a row lie side by side. Views that end
+ *                behind n_values are TICKFUSE_ERR_RUN_INPUT_LENGTH.
+ * out, flags:    as of tickfuse_session_run_batch().
+ */
+tickfuse_status tickfuse_session_run_strided(tickfuse_session *session, const float *values, size_t n_values,
+                                             size_t n_windows, size_t window_stride, size_t row_stride, float *out,
+                                             size_t n_out, uint32_t *flags) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_session_run_strided_f64(tickfuse_session *session, const double *values, size_t n_values,
+                                                 size_t n_windows, size_t window_stride, size_t row_stride,
+                                                 float *out, size_t n_out, uint32_t *flags) TICKFUSE_NOEXCEPT;
 
 /*
  * Answers one window of n_encoder rows of the past and n_decoder of the future, where the model takes fewer than its
@@ -443,6 +570,12 @@ typedef struct tickfuse_step {
  */
 tickfuse_status tickfuse_stream_new(const tickfuse_model *model, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
 
+/* As tickfuse_session_size(), tickfuse_session_align() and tickfuse_session_init(). */
+size_t tickfuse_stream_size(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+size_t tickfuse_stream_align(void) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_stream_init(const tickfuse_model *model, void *memory, size_t len,
+                                     tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
 /*
  * Takes one row of raw inputs and answers the window that it ends.
  *
@@ -540,6 +673,229 @@ tickfuse_status tickfuse_stream_set_contexts(tickfuse_stream *stream,
 
 /* Lets go of a stream. NULL is fine. */
 void tickfuse_stream_free(tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Bytes that tickfuse_stream_save() writes now: more with every row until windows are full, then always as many. 0 for a
+ * handle as above.
+ */
+size_t tickfuse_stream_saved_len(const tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
+
+/*
+ * Writes what the stream remembers: the rows that its windows still need, what its features remember of the bars, and
+ * its settings; not its contexts. The bytes mean the same on every machine. Changes nothing.
+ *
+ * to: len bytes of any alignment; fewer than tickfuse_stream_saved_len() are TICKFUSE_ERR_BUFFER.
+ */
+tickfuse_status tickfuse_stream_save(const tickfuse_stream *stream, void *to, size_t len) TICKFUSE_NOEXCEPT;
+
+/*
+ * Becomes the stream that was saved, by this version of the library or one before, on whatever machine and level: every
+ * answer from here on has the bits it would have had. What had been prepared is to be prepared again. Contexts stay.
+ *
+ * from: len bytes of any alignment, exactly those that were written. Others are TICKFUSE_ERR_RUN_STATE, and those of
+ *       another model TICKFUSE_ERR_RUN_FOREIGN_STATE; then the stream is as it was.
+ */
+tickfuse_status tickfuse_stream_restore(tickfuse_stream *stream, const void *from, size_t len) TICKFUSE_NOEXCEPT;
+
+/*
+ * Becomes a copy of source, with all that was prepared: the stream to ask what would be if. Both are of one
+ * tickfuse_model, otherwise TICKFUSE_ERR_RUN_FOREIGN_STATE, and both are in this call; a stream that is its own source
+ * is TICKFUSE_ERR_BUSY.
+ */
+tickfuse_status tickfuse_stream_clone_from(tickfuse_stream *stream, const tickfuse_stream *source) TICKFUSE_NOEXCEPT;
+
+/* A copy of source on the heap. out: the stream, to be given to tickfuse_stream_free(). */
+tickfuse_status tickfuse_stream_clone(const tickfuse_stream *source, tickfuse_stream **out) TICKFUSE_NOEXCEPT;
+
+/* ---- Streams of many symbols ------------------------------------------------------------------------------------ */
+
+/*
+ * The streams of many symbols, numbered from 0: one handle and, where rows of all arrive together, one call. Each symbol
+ * is as a tickfuse_stream of its own, whatever happens to the others: the same steps, flags and bits. Rows of an LSTM
+ * stack that arrive together share its weights, which is faster than one after the other. Belongs to one call at a time.
+ */
+typedef struct tickfuse_streams tickfuse_streams;
+
+/* Most symbols of one handle. */
+#define TICKFUSE_MAX_SYMBOLS 65536
+
+/*
+ * n_symbols streams that have seen nothing, 1 to TICKFUSE_MAX_SYMBOLS. TICKFUSE_ERR_RUN_AHEAD as tickfuse_stream_new().
+ *
+ * out: the streams, to be given to tickfuse_streams_free(). They keep what they need of the model.
+ */
+tickfuse_status tickfuse_streams_new(const tickfuse_model *model, size_t n_symbols,
+                                     tickfuse_streams **out) TICKFUSE_NOEXCEPT;
+
+/* As tickfuse_session_size(), tickfuse_session_align() and tickfuse_session_init(). */
+size_t tickfuse_streams_size(const tickfuse_model *model, size_t n_symbols) TICKFUSE_NOEXCEPT;
+size_t tickfuse_streams_align(void) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_init(const tickfuse_model *model, size_t n_symbols, void *memory, size_t len,
+                                      tickfuse_streams **out) TICKFUSE_NOEXCEPT;
+
+/* Symbols; 0 for a handle as above. */
+size_t tickfuse_streams_n_symbols(const tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* As the functions of one stream, of the symbol named by its number; TICKFUSE_ERR_RUN_SYMBOL where there is none. */
+tickfuse_status tickfuse_streams_push(tickfuse_streams *streams, size_t symbol, const float *row, size_t n_values,
+                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_push_f64(tickfuse_streams *streams, size_t symbol, const double *row,
+                                          size_t n_values, float *out, size_t n_out,
+                                          tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek(tickfuse_streams *streams, size_t symbol, const float *row, size_t n_values,
+                                      float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek_f64(tickfuse_streams *streams, size_t symbol, const double *row,
+                                          size_t n_values, float *out, size_t n_out,
+                                          tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_push_bar(tickfuse_streams *streams, size_t symbol, const tickfuse_bar *bar,
+                                          float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_peek_bar(tickfuse_streams *streams, size_t symbol, const tickfuse_bar *bar,
+                                          float *out, size_t n_out, tickfuse_step *step) TICKFUSE_NOEXCEPT;
+
+/*
+ * Takes a row of every symbol and answers those that have seen enough.
+ *
+ * rows:  [n_symbols, n_features]; n_values counts them all.
+ * out:   [n_symbols, n_outputs]; n_out counts them all. Written where a symbol's step is an answer.
+ * steps: [n_symbols], one behind the other, all of the same size, which is set in each before the call; n_steps is their
+ *        number.
+ *
+ * If one row is refused none is taken; the text names the first symbol whose row is.
+ */
+tickfuse_status tickfuse_streams_push_all(tickfuse_streams *streams, const float *rows, size_t n_values, float *out,
+                                          size_t n_out, tickfuse_step *steps, size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_streams_push_all_f64(tickfuse_streams *streams, const double *rows, size_t n_values,
+                                              float *out, size_t n_out, tickfuse_step *steps,
+                                              size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* What pushing these rows would give. Nothing is kept. */
+tickfuse_status tickfuse_streams_peek_all(tickfuse_streams *streams, const float *rows, size_t n_values, float *out,
+                                          size_t n_out, tickfuse_step *steps, size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_streams_peek_all_f64(tickfuse_streams *streams, const double *rows, size_t n_values,
+                                              float *out, size_t n_out, tickfuse_step *steps,
+                                              size_t n_steps) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_prepare() of every symbol. */
+tickfuse_status tickfuse_streams_prepare(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_prepare_some() of every symbol, each with this budget. is_done: 1 if nothing is left of any. */
+tickfuse_status tickfuse_streams_prepare_some(tickfuse_streams *streams, size_t budget,
+                                              uint32_t *is_done) TICKFUSE_NOEXCEPT;
+
+/* Forgets every row and bar of one symbol, or of all. */
+tickfuse_status tickfuse_streams_reset(tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_reset_all(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_remaining() of one symbol; 0 also where there is none of this number. */
+size_t tickfuse_streams_remaining(const tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_max_missing_bars() of every symbol. */
+tickfuse_status tickfuse_streams_set_max_missing_bars(tickfuse_streams *streams,
+                                                      uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_category() of one symbol. */
+tickfuse_status tickfuse_streams_set_category(tickfuse_streams *streams, size_t symbol, const char *name,
+                                              const char *label, uint32_t *is_known) TICKFUSE_NOEXCEPT;
+
+/* tickfuse_stream_set_contexts() of every symbol. */
+tickfuse_status tickfuse_streams_set_contexts(tickfuse_streams *streams,
+                                              const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* As the functions of one stream, of one symbol: a state goes from either kind of handle to either. */
+size_t tickfuse_streams_saved_len(const tickfuse_streams *streams, size_t symbol) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_save(const tickfuse_streams *streams, size_t symbol, void *to,
+                                      size_t len) TICKFUSE_NOEXCEPT;
+tickfuse_status tickfuse_streams_restore(tickfuse_streams *streams, size_t symbol, const void *from,
+                                         size_t len) TICKFUSE_NOEXCEPT;
+
+/* Lets go of the streams. NULL is fine. */
+void tickfuse_streams_free(tickfuse_streams *streams) TICKFUSE_NOEXCEPT;
+
+/* ---- Sliding windows -------------------------------------------------------------------------------------------- */
+
+/*
+ * The working memory for every window of a long series, such as a back-test's: what windows share is worked on once.
+ * Belongs to one call at a time; several of them, each with its part of a series, give several threads the same bits.
+ */
+typedef struct tickfuse_sliding tickfuse_sliding;
+
+/*
+ * For windows that begin stride rows apart, at least one. Windows of a model that reads the future hold its rows too.
+ *
+ * out: the handle, to be given to tickfuse_sliding_free(). It keeps what it needs of the model.
+ */
+tickfuse_status tickfuse_sliding_new(const tickfuse_model *model, size_t stride,
+                                     tickfuse_sliding **out) TICKFUSE_NOEXCEPT;
+
+/* Windows of a series of n_rows; 0 where it is shorter than one, and for a handle as above. */
+size_t tickfuse_sliding_n_windows(const tickfuse_sliding *sliding, size_t n_rows) TICKFUSE_NOEXCEPT;
+
+/*
+ * Answers every window of a series, each with the bits it has alone.
+ *
+ * series: [n_rows, n_features] of raw inputs, the oldest row first; n_values counts them all. Window w begins at row
+ *         w times stride.
+ * out:    [n_windows, n_outputs]; n_out counts them all.
+ * flags:  [n_windows], TICKFUSE_FLAG_* of each answer; n_flags is their number.
+ *
+ * Allocates where a series has more windows than any before it, and does nothing else that other calls while running do
+ * not. A refusal names the first window that tickfuse_session_run() would refuse.
+ */
+tickfuse_status tickfuse_sliding_run(tickfuse_sliding *sliding, const float *series, size_t n_values, float *out,
+                                     size_t n_out, uint32_t *flags, size_t n_flags) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_sliding_run_f64(tickfuse_sliding *sliding, const double *series, size_t n_values, float *out,
+                                         size_t n_out, uint32_t *flags, size_t n_flags) TICKFUSE_NOEXCEPT;
+
+/* Attends to these contexts from the next series on, as tickfuse_session_set_contexts() has it. */
+tickfuse_status tickfuse_sliding_set_contexts(tickfuse_sliding *sliding,
+                                              const tickfuse_contexts *contexts) TICKFUSE_NOEXCEPT;
+
+/* Lets go of it. NULL is fine. */
+void tickfuse_sliding_free(tickfuse_sliding *sliding) TICKFUSE_NOEXCEPT;
+
+/* ---- Fast handles ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A hot call of which all but the addresses was said beforehand: for languages where every argument of a call costs. It
+ * does what the call it stands for does, and belongs to its stream or session: it is not to be called after that was
+ * freed, and one of several of the same stream or session is refused with TICKFUSE_ERR_BUSY while another runs.
+ */
+typedef struct tickfuse_fast tickfuse_fast;
+
+/* What it stands for. */
+#define TICKFUSE_FAST_PUSH 0 /* tickfuse_stream_push() */
+#define TICKFUSE_FAST_PEEK 1 /* tickfuse_stream_peek() */
+#define TICKFUSE_FAST_RUN 2  /* tickfuse_session_run() */
+#define TICKFUSE_FAST_F64 16 /* added to one of these: from doubles */
+
+/* A fast push or peek. Any other action is TICKFUSE_ERR_CHOICE. out: to be given to tickfuse_fast_free(). */
+tickfuse_status tickfuse_fast_of_stream(tickfuse_stream *stream, uint32_t action,
+                                        tickfuse_fast **out) TICKFUSE_NOEXCEPT;
+
+/* A fast run of one window. Likewise. */
+tickfuse_status tickfuse_fast_of_session(tickfuse_session *session, uint32_t action,
+                                         tickfuse_fast **out) TICKFUSE_NOEXCEPT;
+
+/*
+ * TICKFUSE_OK where out holds the answer, TICKFUSE_WARMING_UP where a stream has seen too little yet, otherwise the
+ * status of the call it stands for.
+ *
+ * values: floats or doubles: a row of n_features, or a window.
+ * out:    [n_outputs].
+ */
+tickfuse_status tickfuse_fast_call(const tickfuse_fast *fast, const void *values, float *out) TICKFUSE_NOEXCEPT;
+
+/* TICKFUSE_FLAG_* of its last answer; 0 before there was one. */
+uint32_t tickfuse_fast_flags(const tickfuse_fast *fast) TICKFUSE_NOEXCEPT;
+
+/* Lets go of a fast handle, not of its stream or session. NULL is fine. */
+void tickfuse_fast_free(tickfuse_fast *fast) TICKFUSE_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -192,6 +192,24 @@ struct ContextShape {
     std::size_t n_columns = 0;
 };
 
+// One column of a row, as tickfuse_input describes it.
+struct Input {
+    std::string name;
+    std::size_t n_categories = 0; // 0 for a real
+    std::uint32_t role = 0;       // TICKFUSE_ROLE_*
+    std::uint32_t missing = 0;    // TICKFUSE_MISSING_*
+    bool is_of_bars = false;
+};
+
+// One number of an answer, as tickfuse_output describes it.
+struct Output {
+    std::string name;
+    std::string unit;
+    std::uint32_t kind = 0; // TICKFUSE_OUTPUT_*
+    std::uint32_t step = 0; // from 1
+    double tau = 0.0;       // level of a quantile; 0 for all else
+};
+
 // An opened model file. Immutable: any number of threads may use one.
 class Model {
   public:
@@ -218,6 +236,9 @@ class Model {
     std::size_t n_features() const noexcept { return tickfuse_model_n_features(get()); }
     std::size_t n_outputs() const noexcept { return tickfuse_model_n_outputs(get()); }
 
+    // TICKFUSE_ARRIVAL_*.
+    std::uint32_t arrival() const noexcept { return tickfuse_model_arrival(get()); }
+
     // Empty for a handle that was moved from.
     std::string_view level() const noexcept {
         const char *name = tickfuse_model_level(get());
@@ -241,6 +262,20 @@ class Model {
         return finished(status, std::move(text));
     }
 
+    Expected<std::vector<Input>> try_inputs() const noexcept {
+        tickfuse_input found = TICKFUSE_INPUT_INIT;
+        return columns<Input>(n_features(), tickfuse_model_input, found, [&] {
+            return Input{found.name, found.n_categories, found.role, found.missing, found.is_of_bars != 0};
+        });
+    }
+
+    Expected<std::vector<Output>> try_outputs() const noexcept {
+        tickfuse_output found = TICKFUSE_OUTPUT_INIT;
+        return columns<Output>(n_outputs(), tickfuse_model_output, found, [&] {
+            return Output{found.name, found.unit, found.kind, found.step, found.tau};
+        });
+    }
+
     Expected<ContextShape> try_context_shape() const noexcept {
         ContextShape shape;
         const tickfuse_status status =
@@ -261,11 +296,27 @@ class Model {
     }
     std::string hash() const { return try_hash().value(); }
     std::string schema_json() const { return try_schema_json().value(); }
+    std::vector<Input> inputs() const { return try_inputs().value(); }
+    std::vector<Output> outputs() const { return try_outputs().value(); }
     ContextShape context_shape() const { return try_context_shape().value(); }
 #endif
 
   private:
     explicit Model(tickfuse_model *handle) noexcept : handle_(handle) {}
+
+    // `n` columns, which `call` writes to `found` and `in_cpp` reads there.
+    template <class T, class Call, class C, class InCpp>
+    Expected<std::vector<T>> columns(std::size_t n, Call call, C &found, InCpp &&in_cpp) const {
+        std::vector<T> all;
+        for (std::size_t i = 0; i < n; i++) {
+            const tickfuse_status status = call(get(), i, &found);
+            if (status != TICKFUSE_OK) {
+                return Failure::of(status);
+            }
+            all.push_back(in_cpp());
+        }
+        return all;
+    }
 
     // A text without its zero.
     static Expected<std::string> finished(tickfuse_status status, std::string text) {
@@ -343,6 +394,20 @@ class Session {
             [&](tickfuse_session **out) { return tickfuse_session_new(model.get(), max_batch, out); });
     }
 
+    // Bytes of a block for try_new_in(), and to whose multiple its address must be aligned; 0 where there is no such session.
+    static std::size_t size(const Model &model, std::size_t max_batch = 1) noexcept {
+        return tickfuse_session_size(model.get(), max_batch);
+    }
+    static std::size_t align() noexcept { return tickfuse_session_align(); }
+
+    // A session in a block of the caller's, which must outlive it.
+    static Expected<Session> try_new_in(void *memory, std::size_t len, const Model &model,
+                                        std::size_t max_batch = 1) noexcept {
+        return detail::made<Session, tickfuse_session>([&](tickfuse_session **out) {
+            return tickfuse_session_init(model.get(), max_batch, memory, len, out);
+        });
+    }
+
     static Session own(tickfuse_session *handle) noexcept { return Session(handle); }
 
     tickfuse_session *get() const noexcept { return handle_.get(); }
@@ -359,6 +424,16 @@ class Session {
     }
     Answer run_batch(Span<const double> windows, std::size_t n_windows, Span<float> out) noexcept {
         return answer(tickfuse_session_run_batch_f64, windows, out, n_windows);
+    }
+
+    // Windows that are views of a longer array; strides are in values.
+    Answer run_strided(Span<const float> values, std::size_t n_windows, std::size_t window_stride,
+                       std::size_t row_stride, Span<float> out) noexcept {
+        return answer(tickfuse_session_run_strided, values, out, n_windows, window_stride, row_stride);
+    }
+    Answer run_strided(Span<const double> values, std::size_t n_windows, std::size_t window_stride,
+                       std::size_t row_stride, Span<float> out) noexcept {
+        return answer(tickfuse_session_run_strided_f64, values, out, n_windows, window_stride, row_stride);
     }
 
     Answer run_lengths(Span<const float> window, std::size_t n_encoder, std::size_t n_decoder,
@@ -444,6 +519,29 @@ struct [[nodiscard]] Step {
     bool is_warming_up() const noexcept { return status == TICKFUSE_OK && kind == TICKFUSE_STEP_WARMING_UP; }
 };
 
+namespace detail {
+
+inline Step in_cpp(tickfuse_status status, const tickfuse_step &step) noexcept {
+    return {status, step.kind, step.flags, step.remaining, step.ts_ns};
+}
+
+template <class Handle, class Call, class T>
+Step step_of_row(Handle *handle, Call call, Span<const T> row, Span<float> out) noexcept {
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    const tickfuse_status status = call(handle, row.data(), row.size(), out.data(), out.size(), &step);
+    return in_cpp(status, step);
+}
+
+template <class Handle, class Call>
+Step step_of_bar(Handle *handle, Call call, const Bar &bar, Span<float> out) noexcept {
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    const tickfuse_bar given = bar.in_c();
+    const tickfuse_status status = call(handle, &given, out.data(), out.size(), &step);
+    return in_cpp(status, step);
+}
+
+} // namespace detail
+
 // What prepare_some() came to; true where nothing is left to prepare.
 struct [[nodiscard]] Prepared {
     tickfuse_status status = TICKFUSE_OK;
@@ -460,9 +558,20 @@ class Stream {
             [&](tickfuse_stream **out) { return tickfuse_stream_new(model.get(), out); });
     }
 
+    // As of a Session.
+    static std::size_t size(const Model &model) noexcept { return tickfuse_stream_size(model.get()); }
+    static std::size_t align() noexcept { return tickfuse_stream_align(); }
+    static Expected<Stream> try_new_in(void *memory, std::size_t len, const Model &model) noexcept {
+        return detail::made<Stream, tickfuse_stream>(
+            [&](tickfuse_stream **out) { return tickfuse_stream_init(model.get(), memory, len, out); });
+    }
+
     static Stream own(tickfuse_stream *handle) noexcept { return Stream(handle); }
 
     tickfuse_stream *get() const noexcept { return handle_.get(); }
+
+    // Gives the handle away.
+    tickfuse_stream *release() noexcept { return handle_.release(); }
 
     Step push(Span<const float> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push, row, out); }
     Step push(Span<const double> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push_f64, row, out); }
@@ -482,6 +591,21 @@ class Stream {
     }
 
     Status reset() noexcept { return {tickfuse_stream_reset(get())}; }
+
+    // What the stream remembers: as many bytes as saved_len() says now.
+    std::size_t saved_len() const noexcept { return tickfuse_stream_saved_len(get()); }
+    Status save(void *to, std::size_t len) const noexcept { return {tickfuse_stream_save(get(), to, len)}; }
+    Status restore(const void *from, std::size_t len) noexcept {
+        return {tickfuse_stream_restore(get(), from, len)};
+    }
+
+    // Becomes a copy of another stream of the same model, without allocating.
+    Status clone_from(const Stream &source) noexcept { return {tickfuse_stream_clone_from(get(), source.get())}; }
+
+    Expected<Stream> try_clone() const noexcept {
+        return detail::made<Stream, tickfuse_stream>(
+            [&](tickfuse_stream **out) { return tickfuse_stream_clone(get(), out); });
+    }
 
     std::size_t remaining() const noexcept { return tickfuse_stream_remaining(get()); }
 
@@ -505,29 +629,201 @@ class Stream {
 
 #if TICKFUSE_HPP_THROWS
     explicit Stream(const Model &model) : Stream(try_new(model).value()) {}
+    Stream clone() const { return try_clone().value(); }
 #endif
 
   private:
     explicit Stream(tickfuse_stream *handle) noexcept : handle_(handle) {}
 
+    template <class Call, class T> Step of_row(Call call, Span<const T> row, Span<float> out) noexcept {
+        return detail::step_of_row(get(), call, row, out);
+    }
+
+    template <class Call> Step of_bar(Call call, const Bar &bar, Span<float> out) noexcept {
+        return detail::step_of_bar(get(), call, bar, out);
+    }
+
+    detail::Handle<tickfuse_stream, tickfuse_stream_free> handle_;
+};
+
+// ---- Streams of many symbols ----------------------------------------------------------------------------------------
+
+// The streams of many symbols, numbered from 0: one handle for one thread.
+class StreamSet {
+  public:
+    static Expected<StreamSet> try_new(const Model &model, std::size_t n_symbols) noexcept {
+        return detail::made<StreamSet, tickfuse_streams>(
+            [&](tickfuse_streams **out) { return tickfuse_streams_new(model.get(), n_symbols, out); });
+    }
+
+    // As of a Session.
+    static std::size_t size(const Model &model, std::size_t n_symbols) noexcept {
+        return tickfuse_streams_size(model.get(), n_symbols);
+    }
+    static std::size_t align() noexcept { return tickfuse_streams_align(); }
+    static Expected<StreamSet> try_new_in(void *memory, std::size_t len, const Model &model,
+                                          std::size_t n_symbols) noexcept {
+        return detail::made<StreamSet, tickfuse_streams>([&](tickfuse_streams **out) {
+            return tickfuse_streams_init(model.get(), n_symbols, memory, len, out);
+        });
+    }
+
+    static StreamSet own(tickfuse_streams *handle) noexcept { return StreamSet(handle); }
+
+    tickfuse_streams *get() const noexcept { return handle_.get(); }
+
+    std::size_t n_symbols() const noexcept { return tickfuse_streams_n_symbols(get()); }
+
+    Step push(std::size_t symbol, Span<const float> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_push, symbol, row, out);
+    }
+    Step push(std::size_t symbol, Span<const double> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_push_f64, symbol, row, out);
+    }
+    Step peek(std::size_t symbol, Span<const float> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_peek, symbol, row, out);
+    }
+    Step peek(std::size_t symbol, Span<const double> row, Span<float> out) noexcept {
+        return of_row(tickfuse_streams_peek_f64, symbol, row, out);
+    }
+
+    Step push_bar(std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
+        return of_bar(tickfuse_streams_push_bar, symbol, bar, out);
+    }
+    Step peek_bar(std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
+        return of_bar(tickfuse_streams_peek_bar, symbol, bar, out);
+    }
+
+    // Rows of all symbols. Each of the steps has its size set, as TICKFUSE_STEP_INIT does.
+    Status push_all(Span<const float> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_push_all, rows, out, steps);
+    }
+    Status push_all(Span<const double> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_push_all_f64, rows, out, steps);
+    }
+    Status peek_all(Span<const float> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_peek_all, rows, out, steps);
+    }
+    Status peek_all(Span<const double> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return of_rows(tickfuse_streams_peek_all_f64, rows, out, steps);
+    }
+
+    // May be left unread: after a failure the next push says the same.
+    tickfuse_status prepare() noexcept { return tickfuse_streams_prepare(get()); }
+
+    Prepared prepare_some(std::size_t budget) noexcept {
+        std::uint32_t is_done = 0;
+        const tickfuse_status status = tickfuse_streams_prepare_some(get(), budget, &is_done);
+        return {status, is_done != 0};
+    }
+
+    Status reset(std::size_t symbol) noexcept { return {tickfuse_streams_reset(get(), symbol)}; }
+    Status reset_all() noexcept { return {tickfuse_streams_reset_all(get())}; }
+
+    std::size_t remaining(std::size_t symbol) const noexcept { return tickfuse_streams_remaining(get(), symbol); }
+
+    Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
+        return {tickfuse_streams_set_max_missing_bars(get(), max_missing_bars)};
+    }
+
+    // As of a Stream.
+    Status set_category(std::size_t symbol, const char *name, const char *label, bool &is_known) noexcept {
+        std::uint32_t found = 0;
+        const tickfuse_status status = tickfuse_streams_set_category(get(), symbol, name, label, &found);
+        is_known = found != 0;
+        return {status};
+    }
+
+    Status set_contexts(const Contexts &contexts) noexcept {
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_streams_set_contexts(get(), contexts.get())};
+    }
+    Status set_own_contexts() noexcept { return {tickfuse_streams_set_contexts(get(), nullptr)}; }
+
+    std::size_t saved_len(std::size_t symbol) const noexcept { return tickfuse_streams_saved_len(get(), symbol); }
+    Status save(std::size_t symbol, void *to, std::size_t len) const noexcept {
+        return {tickfuse_streams_save(get(), symbol, to, len)};
+    }
+    Status restore(std::size_t symbol, const void *from, std::size_t len) noexcept {
+        return {tickfuse_streams_restore(get(), symbol, from, len)};
+    }
+
+#if TICKFUSE_HPP_THROWS
+    StreamSet(const Model &model, std::size_t n_symbols) : StreamSet(try_new(model, n_symbols).value()) {}
+#endif
+
+  private:
+    explicit StreamSet(tickfuse_streams *handle) noexcept : handle_(handle) {}
+
     static Step in_cpp(tickfuse_status status, const tickfuse_step &step) noexcept {
         return {status, step.kind, step.flags, step.remaining, step.ts_ns};
     }
 
-    template <class Call, class T> Step of_row(Call call, Span<const T> row, Span<float> out) noexcept {
+    template <class Call, class T>
+    Step of_row(Call call, std::size_t symbol, Span<const T> row, Span<float> out) noexcept {
         tickfuse_step step = TICKFUSE_STEP_INIT;
-        const tickfuse_status status = call(get(), row.data(), row.size(), out.data(), out.size(), &step);
+        const tickfuse_status status = call(get(), symbol, row.data(), row.size(), out.data(), out.size(), &step);
         return in_cpp(status, step);
     }
 
-    template <class Call> Step of_bar(Call call, const Bar &bar, Span<float> out) noexcept {
+    template <class Call> Step of_bar(Call call, std::size_t symbol, const Bar &bar, Span<float> out) noexcept {
         tickfuse_step step = TICKFUSE_STEP_INIT;
         const tickfuse_bar given = bar.in_c();
-        const tickfuse_status status = call(get(), &given, out.data(), out.size(), &step);
+        const tickfuse_status status = call(get(), symbol, &given, out.data(), out.size(), &step);
         return in_cpp(status, step);
     }
 
-    detail::Handle<tickfuse_stream, tickfuse_stream_free> handle_;
+    template <class Call, class T>
+    Status of_rows(Call call, Span<const T> rows, Span<float> out, Span<tickfuse_step> steps) noexcept {
+        return {call(get(), rows.data(), rows.size(), out.data(), out.size(), steps.data(), steps.size())};
+    }
+
+    detail::Handle<tickfuse_streams, tickfuse_streams_free> handle_;
+};
+
+// ---- Sliding windows ------------------------------------------------------------------------------------------------
+
+// The working memory for every window of a long series: one per thread.
+class Sliding {
+  public:
+    static Expected<Sliding> try_new(const Model &model, std::size_t stride = 1) noexcept {
+        return detail::made<Sliding, tickfuse_sliding>(
+            [&](tickfuse_sliding **out) { return tickfuse_sliding_new(model.get(), stride, out); });
+    }
+
+    static Sliding own(tickfuse_sliding *handle) noexcept { return Sliding(handle); }
+
+    tickfuse_sliding *get() const noexcept { return handle_.get(); }
+
+    std::size_t n_windows(std::size_t n_rows) const noexcept { return tickfuse_sliding_n_windows(get(), n_rows); }
+
+    // Allocates where a series has more windows than any before it.
+    Status run(Span<const float> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return answer(tickfuse_sliding_run, series, out, flags);
+    }
+    Status run(Span<const double> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return answer(tickfuse_sliding_run_f64, series, out, flags);
+    }
+
+    Status set_contexts(const Contexts &contexts) noexcept {
+        return contexts.get() == nullptr ? Status{TICKFUSE_ERR_NULL}
+                                         : Status{tickfuse_sliding_set_contexts(get(), contexts.get())};
+    }
+    Status set_own_contexts() noexcept { return {tickfuse_sliding_set_contexts(get(), nullptr)}; }
+
+#if TICKFUSE_HPP_THROWS
+    explicit Sliding(const Model &model, std::size_t stride = 1) : Sliding(try_new(model, stride).value()) {}
+#endif
+
+  private:
+    explicit Sliding(tickfuse_sliding *handle) noexcept : handle_(handle) {}
+
+    template <class Call, class T>
+    Status answer(Call call, Span<const T> series, Span<float> out, Span<std::uint32_t> flags) noexcept {
+        return {call(get(), series.data(), series.size(), out.data(), out.size(), flags.data(), flags.size())};
+    }
+
+    detail::Handle<tickfuse_sliding, tickfuse_sliding_free> handle_;
 };
 
 } // namespace of_std_span or of_own_span

@@ -3,7 +3,7 @@
 use crate::sized::Fault;
 use crate::status::Status;
 use core::fmt;
-use tickfuse_core::error::{FeatureError, OpenError, RunError, StreamError};
+use tickfuse_core::error::{FeatureError, OpenError, RunError, StateError, StreamError};
 
 /// Why a call was wrong in itself. `&'static str` fields are parameter names of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub(crate) enum UseError {
         needed: usize,
         found: usize,
     },
+    Memory {
+        needed: usize,
+        found: usize,
+    },
+    Room {
+        needed: usize,
+        found: usize,
+    },
     Index {
         limit: usize,
         found: usize,
@@ -42,6 +50,9 @@ pub(crate) enum UseError {
         found: u32,
     },
     OptionsLevel,
+    Action {
+        found: u32,
+    },
     #[cfg_attr(unix, allow(dead_code, reason = "any bytes are a path on Unix"))]
     Path,
     /// The handle.
@@ -54,13 +65,16 @@ impl UseError {
             Self::Null(_) => Status::Null,
             Self::Alignment { .. } => Status::Alignment,
             Self::Length { .. } | Self::Index { .. } => Status::Length,
-            Self::Buffer { .. } | Self::Values { .. } => Status::Buffer,
+            Self::Buffer { .. } | Self::Values { .. } | Self::Memory { .. } | Self::Room { .. } => {
+                Status::Buffer
+            }
             Self::Structure {
                 parameter: "options", ..
             }
             | Self::OptionsFlags { .. }
             | Self::OptionsReserved { .. }
             | Self::OptionsLevel => Status::Options,
+            Self::Action { .. } => Status::Choice,
             Self::Structure { .. } => Status::Structure,
             Self::Path => Status::Path,
             Self::Busy(_) => Status::Busy,
@@ -95,6 +109,12 @@ impl fmt::Display for UseError {
             Self::Values { needed, found } => {
                 write!(f, "values: expected room for {needed} values, found {found}")
             }
+            Self::Memory { needed, found } => {
+                write!(f, "memory: expected {needed} bytes, found {found}")
+            }
+            Self::Room { needed, found } => {
+                write!(f, "to: expected room for {needed} bytes, found {found}")
+            }
             Self::Index { limit, found } => {
                 write!(f, "index: expected below {limit}, found {found}")
             }
@@ -104,6 +124,7 @@ impl fmt::Display for UseError {
             Self::OptionsLevel => {
                 f.write_str("options.level: expected portable, avx2, avx512, avx512bf16 or NULL")
             }
+            Self::Action { found } => write!(f, "action: {found} is none of this handle's"),
             Self::Path => f.write_str("path: expected UTF-8"),
             Self::Busy(handle) => {
                 write!(
@@ -122,6 +143,9 @@ pub(crate) enum Failure {
     Open(OpenError),
     Run(RunError),
     Stream(StreamError),
+    State(StateError),
+    /// A stream of another model.
+    Foreign,
     Poisoned,
 }
 
@@ -147,6 +171,7 @@ impl From<StreamError> for Failure {
     fn from(e: StreamError) -> Self {
         match e {
             StreamError::Run(e) => Self::Run(e),
+            StreamError::State(e) => Self::State(e),
             e => Self::Stream(e),
         }
     }
@@ -159,6 +184,8 @@ impl Failure {
             Self::Open(e) => open_status(e),
             Self::Run(e) => run_status(*e),
             Self::Stream(e) => stream_status(e),
+            Self::State(e) => state_status(e),
+            Self::Foreign => Status::RunForeignState,
             Self::Poisoned => Status::Poisoned,
         }
     }
@@ -216,8 +243,18 @@ fn stream_status(e: &StreamError) -> Status {
         StreamError::NoBars => Status::RunNoBars,
         StreamError::Feature(FeatureError::Bar { .. }) => Status::RunBar,
         StreamError::Feature(FeatureError::Time { .. }) => Status::RunBarTime,
-        StreamError::Run(e) => run_status(*e),
+        StreamError::Run(e) | StreamError::Row { error: e, .. } => run_status(*e),
+        StreamError::State(e) => state_status(e),
+        StreamError::Symbol { .. } => Status::RunSymbol,
+        StreamError::Steps { .. } => Status::RunOutputLength,
         _ => Status::RunOther,
+    }
+}
+
+fn state_status(e: &StateError) -> Status {
+    match e {
+        StateError::Model { .. } => Status::RunForeignState,
+        _ => Status::RunState,
     }
 }
 
@@ -257,6 +294,14 @@ mod tests {
                 "values: expected room for 6 values, found 5",
             ),
             (
+                UseError::Memory { needed: 6, found: 5 },
+                "memory: expected 6 bytes, found 5",
+            ),
+            (
+                UseError::Room { needed: 6, found: 5 },
+                "to: expected room for 6 bytes, found 5",
+            ),
+            (
                 UseError::Index { limit: 2, found: 2 },
                 "index: expected below 2, found 2",
             ),
@@ -287,6 +332,7 @@ mod tests {
                 "options.reserved: expected 0, found 1",
             ),
             (UseError::OptionsLevel, "options.level: "),
+            (UseError::Action { found: 9 }, "action: 9 "),
             (UseError::Path, "path: "),
             (
                 UseError::Busy("stream"),

@@ -3,6 +3,7 @@
 
 use crate::error::{Failure, UseError};
 use crate::last_error;
+use crate::memory::Block;
 use crate::status::Status;
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -80,6 +81,8 @@ pub(crate) struct Exclusive<W> {
     poison: Poison,
     /// The handle's name in the header.
     name: &'static str,
+    /// Where it lives, if not on the heap.
+    block: Option<Block>,
 }
 
 impl<W> Exclusive<W> {
@@ -89,6 +92,7 @@ impl<W> Exclusive<W> {
             busy: AtomicBool::new(false),
             poison: Poison::default(),
             name,
+            block: None,
         }
     }
 
@@ -98,6 +102,14 @@ impl<W> Exclusive<W> {
             return Err(UseError::Busy(self.name));
         }
         Ok(Turn(self))
+    }
+
+    pub(crate) fn move_in(&mut self, block: Block) {
+        self.block = Some(block);
+    }
+
+    pub(crate) fn block(&self) -> Option<Block> {
+        self.block
     }
 
     #[cfg(test)]

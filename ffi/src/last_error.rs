@@ -50,7 +50,7 @@ impl fmt::Write for Text {
 }
 
 /// The largest end of a character in `s` at or below `limit`.
-fn floor_boundary(s: &str, limit: usize) -> usize {
+pub(crate) fn floor_boundary(s: &str, limit: usize) -> usize {
     let limit = limit.min(s.len());
     (0..=limit).rev().find(|i| s.is_char_boundary(*i)).unwrap_or(0)
 }
@@ -85,6 +85,8 @@ pub(crate) fn record(failure: &Failure) -> i32 {
         Failure::Poisoned => LAST.with(|last| last.cause.set(Cause::Poisoned)),
         Failure::Open(e) => keep_text(e),
         Failure::Stream(e) => keep_text(e),
+        Failure::State(e) => keep_text(e),
+        Failure::Foreign => keep_text("source: expected a stream of the same opened model"),
     }
     failure.status().number()
 }

@@ -21,7 +21,8 @@ pub(crate) fn check<T>(pointer: *const T, parameter: &'static str) -> Result<(),
     Ok(())
 }
 
-fn check_slice<T>(pointer: *const T, len: usize, parameter: &'static str) -> Result<(), UseError> {
+/// Refuses what [`check`] does, and a length that no memory can have.
+pub(crate) fn check_slice<T>(pointer: *const T, len: usize, parameter: &'static str) -> Result<(), UseError> {
     check(pointer, parameter)?;
     let limit = isize::MAX as usize / size_of::<T>();
     if len > limit {
@@ -105,6 +106,18 @@ impl<T: Copy> OutSlice<T> {
         // SAFETY: readable: a slice of at least n; writable: n is at most the length promised to `new`; aligned: by
         // type and by the check; apart: `values` is the library's own memory, which no caller may name as output.
         unsafe { core::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer, n) };
+    }
+}
+
+impl<T: Copy> OutSlice<T> {
+    /// Copies to places from `at` on, all of which the place has.
+    pub(crate) fn write_at(&self, at: usize, values: &[T]) {
+        assert!(at <= self.len && values.len() <= self.len - at);
+        let to = Self {
+            pointer: self.pointer.wrapping_add(at),
+            len: values.len(),
+        };
+        to.write(values);
     }
 }
 

@@ -6,8 +6,11 @@
 use crate::contexts::{self, ContextsHandle};
 use crate::error::{Failure, UseError};
 use crate::guard::{self, Exclusive};
+use crate::memory::{self, Block, Housed};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
+use crate::strided::MAX_GATHERED;
+use core::ffi::c_void;
 use std::sync::Arc;
 use tickfuse_core::error::RunError;
 use tickfuse_core::{Flags, Model, Sample, Session};
@@ -21,10 +24,12 @@ pub struct SessionHandle(Exclusive<Work>);
 
 /// What a call works with.
 #[derive(Debug)]
-struct Work {
-    session: Session,
-    answers: Vec<f32>,
-    n_outputs: usize,
+pub(crate) struct Work {
+    pub(crate) session: Session,
+    pub(crate) answers: Vec<f32>,
+    pub(crate) n_outputs: usize,
+    /// Windows gathered from a longer array.
+    pub(crate) gathered: Vec<f64>,
 }
 
 /// What to run.
@@ -81,20 +86,38 @@ pub(crate) fn room(answers: &mut [f32], expected: usize, found: usize) -> Result
     }
 }
 
+impl Housed for SessionHandle {
+    fn move_in(&mut self, block: Block) {
+        self.0.move_in(block);
+    }
+
+    fn block(&self) -> Option<Block> {
+        self.0.block()
+    }
+}
+
 impl SessionHandle {
     fn new(model: &Arc<Model>, max_batch: usize) -> Self {
-        let n_outputs = model.schema().n_outputs();
+        let schema = model.schema();
+        let n_outputs = schema.n_outputs();
+        let n_gathered = max_batch.min(MAX_GATHERED) * schema.n_rows() * schema.n_features();
         let work = Work {
             session: Session::new(model, max_batch),
             answers: vec![0.0; max_batch * n_outputs],
             n_outputs,
+            gathered: vec![0.0; n_gathered],
         };
         Self(Exclusive::new(work, "session"))
     }
 
     /// Has the session do something that gives no answer.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Session) -> T) -> Result<T, Failure> {
-        self.0.turn()?.with(|held| work(&mut held.session))
+        self.work(|held| work(&mut held.session))
+    }
+
+    /// One call.
+    pub(crate) fn work<T>(&self, call: impl FnOnce(&mut Work) -> T) -> Result<T, Failure> {
+        self.0.turn()?.with(call)
     }
 }
 
@@ -106,6 +129,19 @@ fn max_batch_of(model: &Model) -> usize {
         .saturating_mul(schema.n_features())
         .max(schema.n_outputs());
     MAX_BATCH.min(isize::MAX as usize / size_of::<f64>() / n_values)
+}
+
+/// Refuses a batch that no session can have.
+fn check_batch(model: &Model, max_batch: usize) -> Result<(), UseError> {
+    let limit = max_batch_of(model);
+    match max_batch == 0 || max_batch > limit {
+        true => Err(UseError::Length {
+            parameter: "max_batch",
+            limit,
+            found: max_batch,
+        }),
+        false => Ok(()),
+    }
 }
 
 /// `tickfuse_session_new` of the header.
@@ -124,17 +160,61 @@ pub unsafe extern "C" fn tickfuse_session_new(
         // SAFETY: the caller's promise is passed on.
         let out = unsafe { Out::new(out, "out") }?;
         let made = model.with(|model| {
-            let limit = max_batch_of(model);
-            if max_batch == 0 || max_batch > limit {
-                return Err(UseError::Length {
-                    parameter: "max_batch",
-                    limit,
-                    found: max_batch,
-                });
-            }
-            Ok(Box::new(SessionHandle::new(model, max_batch)))
-        });
-        out.write(Box::into_raw(made??));
+            check_batch(model, max_batch)?;
+            Ok::<_, UseError>(Box::new(SessionHandle::new(model, max_batch)))
+        })?;
+        out.write(Box::into_raw(made?));
+        Ok(())
+    })
+}
+
+/// `tickfuse_session_size` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_session_size(model: *const ModelHandle, max_batch: usize) -> usize {
+    guard::value(0, || {
+        // SAFETY: the caller's promise is passed on.
+        let model = unsafe { pointer::borrow(model, "model") }?;
+        let size = model.with(|model| {
+            check_batch(model, max_batch)?;
+            memory::size_in_block(|| Ok::<_, UseError>(SessionHandle::new(model, max_batch)))
+        })?;
+        Ok(size?)
+    })
+}
+
+/// `tickfuse_session_align` of the header.
+#[unsafe(no_mangle)]
+pub extern "C" fn tickfuse_session_align() -> usize {
+    memory::ALIGNMENT
+}
+
+/// `tickfuse_session_init` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_session_init(
+    model: *const ModelHandle,
+    max_batch: usize,
+    memory: *mut c_void,
+    len: usize,
+    out: *mut *mut SessionHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let model = unsafe { pointer::borrow(model, "model") }?;
+        // SAFETY: the caller's promise is passed on.
+        let block = unsafe { Block::new(memory.cast(), len) }?;
+        // SAFETY: the caller's promise is passed on.
+        let out = unsafe { Out::new(out, "out") }?;
+        let made = model.with(|model| {
+            check_batch(model, max_batch)?;
+            memory::in_block(block, || Ok::<_, UseError>(SessionHandle::new(model, max_batch)))
+        })?;
+        out.write(made??);
         Ok(())
     })
 }
@@ -167,6 +247,21 @@ unsafe fn run<S: Sample>(
     })
 }
 
+/// One window.
+///
+/// # Safety
+/// The header's rules for pointers.
+pub(crate) unsafe fn run_one<S: Sample>(
+    session: *const SessionHandle,
+    (window, n_values): (*const S, usize),
+    out: (*mut f32, usize),
+    flags: *mut u32,
+) -> i32 {
+    let what = What::Batch { n_windows: 1 };
+    // SAFETY: the caller's promise is passed on.
+    unsafe { run(session, (window, n_values, "window"), what, out, flags) }
+}
+
 /// `tickfuse_session_run` of the header.
 ///
 /// # Safety
@@ -180,9 +275,8 @@ pub unsafe extern "C" fn tickfuse_session_run(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
-    let what = What::Batch { n_windows: 1 };
     // SAFETY: the caller's promise is passed on.
-    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
+    unsafe { run_one(session, (window, n_values), (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_f64` of the header.
@@ -198,9 +292,8 @@ pub unsafe extern "C" fn tickfuse_session_run_f64(
     n_out: usize,
     flags: *mut u32,
 ) -> i32 {
-    let what = What::Batch { n_windows: 1 };
     // SAFETY: the caller's promise is passed on.
-    unsafe { run(session, (window, n_values, "window"), what, (out, n_out), flags) }
+    unsafe { run_one(session, (window, n_values), (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_batch` of the header.
@@ -309,8 +402,8 @@ pub unsafe extern "C" fn tickfuse_session_set_contexts(
 /// The header's rules for pointers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tickfuse_session_free(session: *mut SessionHandle) {
-    // SAFETY: made by `tickfuse_session_new`, and not freed before by the caller's promise.
-    unsafe { guard::free(session) };
+    // SAFETY: made by `tickfuse_session_new` or `_init`, and not freed before by the caller's promise.
+    unsafe { memory::free(session) };
 }
 
 #[cfg(test)]

@@ -18,6 +18,11 @@ pub(crate) enum Fault {
     Tail {
         offset: usize,
     },
+    /// Structures of one array differ.
+    Uneven {
+        expected: usize,
+        found: usize,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -25,6 +30,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Size { known, limit, found } => {
                 write!(f, ".size: expected sizeof, {known} to {limit}, found {found}")
+            }
+            Self::Uneven { expected, found } => {
+                write!(f, ".size: expected that of the first, {expected}, found {found}")
             }
             Self::Tail { offset } => write!(
                 f,

@@ -37,6 +37,7 @@ macro_rules! statuses {
 
 statuses! {
     Ok = 0, "TICKFUSE_OK", c"success";
+    WarmingUp = 1, "TICKFUSE_WARMING_UP", c"no answer yet: too little was seen";
     Null = 100, "TICKFUSE_ERR_NULL", c"a pointer is NULL";
     Alignment = 101, "TICKFUSE_ERR_ALIGNMENT", c"a pointer is not aligned for its type";
     Length = 102, "TICKFUSE_ERR_LENGTH", c"a length is out of range";
@@ -45,6 +46,7 @@ statuses! {
     Path = 105, "TICKFUSE_ERR_PATH", c"the path cannot be expressed on this system";
     Busy = 106, "TICKFUSE_ERR_BUSY", c"the handle is running another call";
     Structure = 107, "TICKFUSE_ERR_STRUCTURE", c"a structure is not understood";
+    Choice = 108, "TICKFUSE_ERR_CHOICE", c"a number that stands for none of the choices";
     OpenIo = 200, "TICKFUSE_ERR_OPEN_IO", c"the model file could not be read";
     OpenSize = 201, "TICKFUSE_ERR_OPEN_SIZE", c"the model file is too short or too long";
     OpenHeader = 202, "TICKFUSE_ERR_OPEN_HEADER", c"the model file has a malformed header";
@@ -72,6 +74,9 @@ statuses! {
     RunNoBars = 310, "TICKFUSE_ERR_RUN_NO_BARS", c"the model does not make its rows from bars";
     RunBar = 311, "TICKFUSE_ERR_RUN_BAR", c"a bar's field is out of range";
     RunBarTime = 312, "TICKFUSE_ERR_RUN_BAR_TIME", c"a bar is not later than the one before it";
+    RunState = 313, "TICKFUSE_ERR_RUN_STATE", c"no saved state, or one that was changed";
+    RunForeignState = 314, "TICKFUSE_ERR_RUN_FOREIGN_STATE", c"a state or stream of another model";
+    RunSymbol = 315, "TICKFUSE_ERR_RUN_SYMBOL", c"the streams have no symbol of this number";
     RunOther = 399, "TICKFUSE_ERR_RUN_OTHER", c"the window was refused";
     Panic = 900, "TICKFUSE_ERR_PANIC", c"the library has a defect";
     Poisoned = 901, "TICKFUSE_ERR_POISONED", c"an earlier call met a defect of the library on this handle";
@@ -106,7 +111,7 @@ mod tests {
         assert!(Status::ALL.is_sorted_by(|a, b| a.number() < b.number()));
         for status in Status::ALL {
             let block = match status.number() / 100 {
-                0 => "TICKFUSE_OK",
+                0 => ["TICKFUSE_OK", "TICKFUSE_WARMING_UP"][status.number() as usize],
                 2 => "TICKFUSE_ERR_OPEN_",
                 3 => "TICKFUSE_ERR_RUN_",
                 _ => "TICKFUSE_ERR_",
@@ -126,7 +131,7 @@ mod tests {
         texts.sort_unstable();
         texts.dedup();
         assert_eq!(texts.len(), Status::ALL.len());
-        for number in [-1, 1, 99, 400, i32::MIN, i32::MAX] {
+        for number in [-1, 2, 99, 400, i32::MIN, i32::MAX] {
             assert_eq!(text(number), "no status of this library");
         }
     }

@@ -5,16 +5,17 @@
 use crate::contexts::{self, ContextsHandle};
 use crate::error::Failure;
 use crate::guard::{self, Exclusive};
+use crate::memory::{self, Block, Housed};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized};
 use crate::step::{CallerBar, CallerStep};
-use std::ffi::c_char;
+use core::ffi::{c_char, c_void};
 use std::sync::Arc;
 use tickfuse_core::error::StreamError;
 use tickfuse_core::features::Bar;
-use tickfuse_core::{Sample, Step, Stream};
+use tickfuse_core::{Model, Sample, Step, Stream};
 
 /// `tickfuse_stream` of the header.
 #[derive(Debug)]
@@ -25,6 +26,32 @@ pub struct StreamHandle(Exclusive<Work>);
 struct Work {
     stream: Stream,
     answer: Vec<f32>,
+}
+
+impl Housed for StreamHandle {
+    fn move_in(&mut self, block: Block) {
+        self.0.move_in(block);
+    }
+
+    fn block(&self) -> Option<Block> {
+        self.0.block()
+    }
+}
+
+impl StreamHandle {
+    fn new(model: &Arc<Model>) -> Result<Self, StreamError> {
+        Ok(Self::of(Stream::new(model)?))
+    }
+
+    pub(crate) fn of(stream: Stream) -> Self {
+        let answer = vec![0.0; stream.model().schema().n_outputs()];
+        Self(Exclusive::new(Work { stream, answer }, "stream"))
+    }
+
+    /// Has the stream do something that gives no answer.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Stream) -> T) -> Result<T, Failure> {
+        self.0.turn()?.with(|held| work(&mut held.stream))
+    }
 }
 
 /// `tickfuse_stream_new` of the header.
@@ -38,23 +65,61 @@ pub unsafe extern "C" fn tickfuse_stream_new(model: *const ModelHandle, out: *mu
         let model = unsafe { pointer::borrow(model, "model") }?;
         // SAFETY: the caller's promise is passed on.
         let out = unsafe { Out::new(out, "out") }?;
-        let work = model.with(|model| -> Result<Work, StreamError> {
-            let stream = Stream::new(model)?;
-            let answer = vec![0.0; model.schema().n_outputs()];
-            Ok(Work { stream, answer })
-        })??;
-        let handle = StreamHandle(Exclusive::new(work, "stream"));
-        out.write(Box::into_raw(Box::new(handle)));
+        let made = model.with(|model| StreamHandle::new(model).map(Box::new))?;
+        out.write(Box::into_raw(made?));
+        Ok(())
+    })
+}
+
+/// `tickfuse_stream_size` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_size(model: *const ModelHandle) -> usize {
+    guard::value(0, || {
+        // SAFETY: the caller's promise is passed on.
+        let model = unsafe { pointer::borrow(model, "model") }?;
+        Ok(model.with(|model| memory::size_in_block(|| StreamHandle::new(model)))??)
+    })
+}
+
+/// `tickfuse_stream_align` of the header.
+#[unsafe(no_mangle)]
+pub extern "C" fn tickfuse_stream_align() -> usize {
+    memory::ALIGNMENT
+}
+
+/// `tickfuse_stream_init` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_init(
+    model: *const ModelHandle,
+    memory: *mut c_void,
+    len: usize,
+    out: *mut *mut StreamHandle,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let model = unsafe { pointer::borrow(model, "model") }?;
+        // SAFETY: the caller's promise is passed on.
+        let block = unsafe { Block::new(memory.cast(), len) }?;
+        // SAFETY: the caller's promise is passed on.
+        let out = unsafe { Out::new(out, "out") }?;
+        let made = model.with(|model| memory::in_block(block, || StreamHandle::new(model)))??;
+        out.write(made?);
         Ok(())
     })
 }
 
 /// Where an answer goes, as the caller names it.
 #[derive(Clone, Copy)]
-struct Place {
-    out: *mut f32,
-    n_out: usize,
-    step: *mut CallerStep,
+pub(crate) struct Place {
+    pub(crate) out: *mut f32,
+    pub(crate) n_out: usize,
+    pub(crate) step: *mut CallerStep,
 }
 
 /// Makes the stream answer with `ask` and hands out what it says.
@@ -91,7 +156,7 @@ unsafe fn answer(
 ///
 /// # Safety
 /// The header's rules for pointers.
-unsafe fn of_row<S: Sample>(
+pub(crate) unsafe fn of_row<S: Sample>(
     stream: *const StreamHandle,
     (row, n_values): (*const S, usize),
     place: Place,
@@ -247,7 +312,7 @@ pub unsafe extern "C" fn tickfuse_stream_peek_bar(
 unsafe fn tend<T>(stream: *const StreamHandle, work: impl FnOnce(&mut Stream) -> T) -> Result<T, Failure> {
     // SAFETY: the caller's promise is passed on.
     let handle = unsafe { pointer::borrow(stream, "stream") }?;
-    handle.0.turn()?.with(|held| work(&mut held.stream))
+    handle.with(work)
 }
 
 /// `tickfuse_stream_prepare` of the header.
@@ -365,8 +430,8 @@ pub unsafe extern "C" fn tickfuse_stream_set_contexts(
 /// The header's rules for pointers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tickfuse_stream_free(stream: *mut StreamHandle) {
-    // SAFETY: made by `tickfuse_stream_new`, and not freed before by the caller's promise.
-    unsafe { guard::free(stream) };
+    // SAFETY: made by `tickfuse_stream_new` or `_init`, and not freed before by the caller's promise.
+    unsafe { memory::free(stream) };
 }
 
 #[cfg(test)]
@@ -374,7 +439,7 @@ mod tests {
     use super::*;
     use crate::test_models;
     use core::ptr::from_ref;
-    use tickfuse_core::{Model, OpenOptions};
+    use tickfuse_core::OpenOptions;
 
     fn handle() -> StreamHandle {
         let (_, bytes) = test_models::small_models().swap_remove(0);

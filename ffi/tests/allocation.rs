@@ -3,43 +3,14 @@
 #[path = "../../core/tests/common/mod.rs"]
 mod models;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::ptr::{null, null_mut};
 use tickfuse::*;
 use tickfuse_core::features::FeatureOp;
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count_one() {
-    COUNT.with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: forwards to the system allocator; the counter touches no allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count_one();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn count(work: impl FnOnce()) -> usize {
-    let before = COUNT.with(Cell::get);
+    let before = n_heap_calls();
     work();
-    COUNT.with(Cell::get) - before
+    n_heap_calls() - before
 }
 
 /// A session for `n` windows.
@@ -181,4 +152,72 @@ fn bars_on_their_way_through_a_stream_never_allocate_on_a_thread_that_never_fail
     assert_eq!((found, allocations), ([0, 312, 311], 0));
     // SAFETY: made above, freed here only.
     unsafe { tickfuse_stream_free(stream) };
+}
+
+/// A block of the size that the model asks for, at an address that is aligned as it asks.
+struct Memory(Vec<u8>);
+
+impl Memory {
+    fn new(size: usize, align: usize) -> Self {
+        assert!(size > 0);
+        Self(vec![0xcd; size + align])
+    }
+
+    fn at(&mut self, align: usize) -> *mut std::ffi::c_void {
+        let at = self.0.as_mut_ptr();
+        at.wrapping_add(at.align_offset(align)).cast()
+    }
+}
+
+#[test]
+fn a_stream_in_the_callers_memory_is_made_used_and_freed_without_the_heap() {
+    for (schema, bytes) in models::small_models() {
+        let (mut model, mut stream) = (null_mut(), null_mut());
+        // SAFETY: a slice and a writable place.
+        let opened = unsafe { tickfuse_model_open_memory(bytes.as_ptr(), bytes.len(), null(), &mut model) };
+        // SAFETY: the model is open.
+        let size = unsafe { tickfuse_stream_size(model) };
+        let align = tickfuse_stream_align();
+        let mut memory = Memory::new(size, align);
+        let at = memory.at(align);
+        let (row, mut out, mut made) = (vec![0.5; schema.n_features()], vec![0.0; schema.n_outputs()], 1);
+        let allocations = count(|| {
+            // SAFETY: the model is open, the block as long as is said.
+            made = unsafe { tickfuse_stream_init(model, at, size, &mut stream) };
+            for _ in 0..20 {
+                assert_eq!(push(stream, &row, &mut out), 0);
+            }
+            // SAFETY: made above, freed here only.
+            unsafe { tickfuse_stream_free(stream) };
+        });
+        assert_eq!((opened, made, allocations), (0, 0, 0));
+        // SAFETY: opened above, freed here only.
+        unsafe { tickfuse_model_free(model) };
+    }
+}
+
+#[test]
+fn a_session_in_the_callers_memory_is_made_used_and_freed_without_the_heap() {
+    for (schema, bytes) in models::small_models() {
+        let (mut model, mut session) = (null_mut(), null_mut());
+        // SAFETY: a slice and a writable place.
+        let opened = unsafe { tickfuse_model_open_memory(bytes.as_ptr(), bytes.len(), null(), &mut model) };
+        // SAFETY: the model is open.
+        let size = unsafe { tickfuse_session_size(model, 8) };
+        let align = tickfuse_session_align();
+        let mut memory = Memory::new(size, align);
+        let at = memory.at(align);
+        let windows = vec![0.25; 8 * schema.n_rows() * schema.n_features()];
+        let (mut out, mut told) = (vec![0.0; 8 * schema.n_outputs()], [1; 2]);
+        let allocations = count(|| {
+            // SAFETY: the model is open, the block as long as is said.
+            told[0] = unsafe { tickfuse_session_init(model, 8, at, size, &mut session) };
+            told[1] = run(session, &windows, 8, &mut out);
+            // SAFETY: made above, freed here only.
+            unsafe { tickfuse_session_free(session) };
+        });
+        assert_eq!((opened, told, allocations), (0, [0; 2], 0));
+        // SAFETY: opened above, freed here only.
+        unsafe { tickfuse_model_free(model) };
+    }
 }

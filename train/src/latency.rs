@@ -3,7 +3,8 @@
 //!
 //! Every call is timed alone, into a histogram of three significant digits; the time of reading the clock is measured
 //! first and stated, not subtracted. Inputs are the rows of the model's golden windows in turn, in memory. An arriving row finds
-//! its stream prepared; what preparing takes, and a row that finds it unprepared, are stated beside it.
+//! its stream prepared; what preparing takes, rows that come in a burst and find nothing prepared, and the very first answer are
+//! stated beside it.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -80,7 +81,15 @@ pub struct LatencyReport {
     /// The answer to a row that found the one before it taken and nothing prepared since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unprepared_ns: Option<Percentiles>,
+    /// The answers to all rows of a burst but its first, of [`BURST`] rows without a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ns: Option<Percentiles>,
+    /// The first answer that the session or stream gave in its life; a stream was prepared for it.
+    pub first_ns: u64,
 }
+
+/// Rows of a burst.
+pub const BURST: u64 = 8;
 
 /// Percentiles of a histogram, ns.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -167,6 +176,8 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         latency_ns: percentiles(&timed.call),
         prepare_ns: timed.prepare.as_ref().map(percentiles),
         unprepared_ns: timed.unprepared.as_ref().map(percentiles),
+        burst_ns: timed.burst.as_ref().map(percentiles),
+        first_ns: timed.first,
     })
 }
 
@@ -185,6 +196,8 @@ struct Timed {
     call: Histogram<u64>,
     prepare: Option<Histogram<u64>>,
     unprepared: Option<Histogram<u64>>,
+    burst: Option<Histogram<u64>>,
+    first: u64,
 }
 
 /// Memory that is nobody else's, larger than any cache on the way to it.
@@ -220,6 +233,10 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
     let mut each = inputs.iter().cycle();
     let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
+    timed(&mut histogram, || {
+        session.run(inputs[0], std::hint::black_box(&mut out))
+    })?;
+    let first = histogram.max();
     for i in 0..options.warmup + options.n {
         let input = each.next().copied().unwrap_or(inputs[0]);
         flush.caches();
@@ -234,6 +251,8 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
         call: histogram,
         prepare: None,
         unprepared: None,
+        burst: None,
+        first,
     })
 }
 
@@ -245,11 +264,15 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = rows.iter().cycle();
     let mut next = || each.next().copied().unwrap_or(rows[0]);
-    for _ in 0..model.schema().lookback() {
+    for _ in 1..model.schema().lookback() {
         let _ = stream.push(next(), &mut out)?;
     }
     let mut flush = Flush::new(options.cold);
-    let [mut call, mut prepare, mut unprepared] = [(); 3].map(|()| new_histogram());
+    let [mut call, mut prepare, mut unprepared, mut burst] = [(); 4].map(|()| new_histogram());
+    stream.prepare();
+    let row = next();
+    let _ = timed(&mut call, || stream.push(row, std::hint::black_box(&mut out)))?;
+    let first = call.max();
     for i in 0..options.warmup + options.n {
         if i == options.warmup {
             call.clear();
@@ -268,18 +291,25 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
             }
         }
     }
-    for _ in 0..options.n.min(UNPREPARED) {
+    for _ in 0..options.n.min(BURSTS) {
         stream.prepare();
         let _ = stream.push(next(), &mut out)?;
         let row = next();
         let _ = timed(&mut unprepared, || {
             stream.push(row, std::hint::black_box(&mut out))
         })?;
+        for _ in 2..BURST {
+            let row = next();
+            let _ = timed(&mut burst, || stream.push(row, std::hint::black_box(&mut out)))?;
+        }
     }
+    burst += &unprepared;
     Ok(Timed {
         call,
         prepare: Some(prepare),
         unprepared: Some(unprepared),
+        burst: Some(burst),
+        first,
     })
 }
 
@@ -293,23 +323,30 @@ fn slides(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyE
     let mut flags = vec![Flags::NONE; SLID];
     let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
+    let mut first = 0;
     for i in 0..options.warmup + options.n {
         flush.caches();
         let start = processor_ns();
         sliding.run(&series, std::hint::black_box(&mut out), &mut flags)?;
+        let ns = (processor_ns() - start) / SLID as u64;
+        if i == 0 {
+            first = ns;
+        }
         if i >= options.warmup {
-            histogram.saturating_record((processor_ns() - start) / SLID as u64);
+            histogram.saturating_record(ns);
         }
     }
     Ok(Timed {
         call: histogram,
         prepare: None,
         unprepared: None,
+        burst: None,
+        first,
     })
 }
 
-/// Timed rows that find nothing prepared.
-const UNPREPARED: u64 = 2_000;
+/// Bursts that are timed.
+const BURSTS: u64 = 1_000;
 
 /// The rows of the golden windows in turn, with the statics of the first.
 fn one_series(model: &Model, n_rows: usize) -> Vec<f32> {
@@ -418,11 +455,16 @@ impl LatencyReport {
             self.mode.name(),
             self.latency_ns.text(),
         );
-        for (what, figures) in [("prepare", &self.prepare_ns), ("unprepared", &self.unprepared_ns)] {
+        let others = [
+            ("prepare", &self.prepare_ns),
+            ("unprepared", &self.unprepared_ns),
+            ("burst", &self.burst_ns),
+        ];
+        for (what, figures) in others {
             if let Some(figures) = figures {
                 text += &format!("\n{what}: {}", figures.text());
             }
         }
-        text
+        text + &format!("\nfirst answer: {:.2} us", self.first_ns as f64 / 1000.0)
     }
 }

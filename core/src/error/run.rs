@@ -1,6 +1,6 @@
 //! Running a window, a row or a bar.
 
-use super::FeatureError;
+use super::{FeatureError, StateError};
 use core::fmt;
 
 /// Why a window was not answered. Nothing was written to the output.
@@ -186,10 +186,39 @@ pub enum StreamError {
     },
     /// The model does not make its rows from bars.
     NoBars,
+    /// A set has no symbol of this number.
+    Symbol {
+        /// Symbols of the set.
+        n_symbols: usize,
+        /// Number given.
+        found: usize,
+    },
+    /// The slice for the steps of a set has the wrong length.
+    Steps {
+        /// Symbols of the set.
+        expected: usize,
+        /// Steps found.
+        found: usize,
+    },
+    /// The row of one symbol of a set was refused.
+    Row {
+        /// Its number.
+        symbol: usize,
+        /// Why.
+        error: RunError,
+    },
     /// The bar was refused.
     Feature(FeatureError),
     /// The row was refused.
     Run(RunError),
+    /// The saved state was refused.
+    State(StateError),
+}
+
+impl From<StateError> for StreamError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
 }
 
 impl From<FeatureError> for StreamError {
@@ -215,6 +244,14 @@ impl fmt::Display for StreamError {
             Self::NoBars => {
                 f.write_str("expected a model whose inputs are features of bars; this one takes rows")
             }
+            Self::Symbol { n_symbols, found } => {
+                write!(f, "symbol: expected a number below {n_symbols}, found {found}")
+            }
+            Self::Steps { expected, found } => {
+                write!(f, "steps: expected room for {expected}, found {found}")
+            }
+            Self::Row { symbol, error } => write!(f, "symbol {symbol}: {error}"),
+            Self::State(error) => error.fmt(f),
             Self::Feature(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
         }

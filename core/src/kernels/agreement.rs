@@ -1,6 +1,6 @@
 //! Every kernel of every level against the oracle: edge lengths, tiles, alignments, NaN.
 
-use super::{Affine, Kernels, MAX_BATCH, Recurrence};
+use super::{Affine, Kernels, LastStep, MAX_BATCH, Recurrence};
 use crate::bundle::{
     pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
 };
@@ -131,6 +131,42 @@ fn the_recurrence_equals_the_oracle_and_batches_keep_their_bits() {
                         assert_close(*found, *expected, bound, "recurrence");
                     }
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_last_step_from_both_sums_has_the_bits_of_one_from_its_row() {
+    on_every_level("last cells", |kernels| {
+        for (n_hidden, n_in) in [(1, 1), (16, 3), (19, 8), (80, 80), (130, 5)] {
+            let w = pack_gates(&vector(41, 4 * n_hidden * n_in), n_hidden, n_in);
+            let bias = pack_gate_bias(&vector(42, 4 * n_hidden), n_hidden);
+            let sums = pack_gate_bias(&vector(43, 4 * n_hidden), n_hidden);
+            let x = vector(44, n_in);
+            let (blocks, c) = (bias.len(), vec![Lane([0.5; LANES]); bias.len()]);
+            for pairs in [false, true] {
+                let run = |work: &dyn Fn(LastStep<'_>)| {
+                    let [mut h, mut operand] = [(); 2].map(|()| vec![Lane::ZERO; blocks]);
+                    let (h_out, operand_out) = (&mut h, &mut operand);
+                    work(LastStep {
+                        sums: &sums,
+                        c: &c,
+                        h: h_out,
+                        operand: operand_out,
+                    });
+                    (h, operand)
+                };
+                let (h, mut operand) = run(&|step| kernels.last_step_f32(&w, &bias, &x, step));
+                if pairs {
+                    kernels.encode_states(&h, &mut operand);
+                }
+                let mut gates = vec![[Lane::ZERO; 4]; blocks];
+                kernels.project_f32(&w, &bias, &x, n_in, n_in, &mut gates);
+                let found = run(&|step| kernels.last_cells(&gates, pairs, step));
+                let bits = |lanes: &[Lane]| bytemuck::cast_slice::<Lane, u32>(lanes).to_vec();
+                assert_eq!(bits(&found.0), bits(&h), "H {n_hidden}");
+                assert_eq!(bits(&found.1), bits(&operand), "H {n_hidden}, pairs {pairs}");
             }
         }
     });

@@ -119,6 +119,16 @@ pub(super) fn last_step<I: Isa, W: Panel<I>>(
     }
 }
 
+/// The cells of one window, both sums of its last step known.
+#[inline(always)]
+pub(super) fn last_cells<I: Isa>(isa: I, gates: &[[Lane; 4]], step: &mut LastStep<'_>) {
+    for (at, gates) in gates.iter().enumerate() {
+        let sums: [I::F; 4] = core::array::from_fn(|gate| isa.load(&step.sums[at][gate]));
+        let mut c = step.c[at];
+        finish(isa, gates, sums, &mut c, &mut step.h[at]);
+    }
+}
+
 /// `B` blocks from block `at` on.
 #[inline(always)]
 fn arrive<I: Isa, W: Panel<I>, const B: usize>(

@@ -13,6 +13,7 @@ mod agreement_rows;
 mod attend;
 mod dense;
 mod gates;
+mod interpolate;
 mod linear;
 mod lstm;
 mod norm;
@@ -22,6 +23,7 @@ mod select;
 mod table;
 
 pub(crate) use attend::Keys;
+pub(crate) use interpolate::{Grid, Knots, step_entry};
 pub(crate) use linear::LINEAR_ROWS;
 pub(crate) use lstm::{LastStep, MAX_BATCH, Recurrence};
 pub(crate) use norm::{Gated, NormWeights};

@@ -97,6 +97,12 @@ impl LstmLayer {
         }
     }
 
+    /// The last step of one window whose projected row is known as well, `gates = W x + b`.
+    pub(crate) fn last_cells(&self, kernels: &Kernels, gates: &[[Lane; 4]], step: LastStep<'_>) {
+        let pairs = matches!(self.recurrent, GateWeights::Bf16(_));
+        kernels.last_cells(gates, pairs, step);
+    }
+
     /// Runs all steps from the state in `scratch`. `sequence` takes every step's output as `order` says, or is empty.
     pub(crate) fn recur(
         &self,

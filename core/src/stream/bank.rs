@@ -6,7 +6,7 @@ use crate::columns::answer::Finish;
 use crate::error::{RunError, StateError};
 use crate::flags::Flags;
 use crate::model::Model;
-use crate::nets::{LstmBank, LstmNet, OpenNet};
+use crate::nets::{LstmBank, LstmNet, Member, OpenNet};
 use crate::saved::{Reader, Writer};
 use crate::session::{Sample, impute, refused};
 use alloc::vec;
@@ -52,19 +52,45 @@ impl Bank {
             return Ok(None);
         };
         self.lay(model, net, row)?;
-        let Some(z) = self.bank.answer(net, model.kernels, &self.x) else {
-            return Ok(None);
-        };
-        let scalings = &model.intake.scalings;
-        let mut flags = self.finish.step(model.kernels, scalings, &self.targets, z, out);
-        if self.is_imputed || self.since_imputed < model.schema().lookback() {
-            flags.insert(Flags::IMPUTED);
+        Ok(self.answer_laid(model, net, out))
+    }
+
+    /// The answer for the window that the laid row ends, where enough rows lie before it.
+    pub(super) fn answer_laid(&mut self, model: &Model, net: &LstmNet, out: &mut [f32]) -> Option<Flags> {
+        let remarks = self.remarks(model.schema().lookback());
+        let z = self.bank.answer(net, model.kernels, &self.x)?;
+        let (scalings, targets) = (&model.intake.scalings, &self.targets);
+        let mut flags = self.finish.step(model.kernels, scalings, targets, z, out);
+        flags.insert(remarks);
+        Some(flags)
+    }
+
+    /// What is to be said of the window that the laid row ends.
+    fn remarks(&self, lookback: usize) -> Flags {
+        match self.is_imputed || self.since_imputed < lookback {
+            true => Flags::IMPUTED,
+            false => Flags::NONE,
         }
-        Ok(Some(flags))
+    }
+
+    /// The windows and the laid row, to be answered beside those of other banks.
+    pub(super) fn member(&mut self) -> Member<'_> {
+        Member {
+            bank: &mut self.bank,
+            x: &self.x,
+        }
+    }
+
+    /// The answer from the head values that came of it.
+    pub(super) fn write(&mut self, model: &Model, z: &[f32], out: &mut [f32]) -> Flags {
+        let (scalings, targets) = (&model.intake.scalings, &self.targets);
+        let mut flags = self.finish.step(model.kernels, scalings, targets, z, out);
+        flags.insert(self.remarks(model.schema().lookback()));
+        flags
     }
 
     /// Scales a row, if a window could hold it.
-    fn lay<S: Sample>(&mut self, model: &Model, net: &LstmNet, row: &[S]) -> Result<(), RunError> {
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, net: &LstmNet, row: &[S]) -> Result<(), RunError> {
         if let Some(column) = refused(model, &self.missing, row) {
             return Err(RunError::NonFinite {
                 window: 0,

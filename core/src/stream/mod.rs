@@ -8,6 +8,7 @@ mod bank;
 mod bars;
 mod past;
 mod rolled;
+mod set;
 mod state;
 mod way;
 mod whole;
@@ -21,6 +22,7 @@ use crate::session::{Sample, expect_input, expect_output};
 use alloc::sync::Arc;
 use bars::Bars;
 use core::fmt;
+pub use set::StreamSet;
 use way::Way;
 
 /// What a row or bar gave.
@@ -111,8 +113,7 @@ impl Stream {
     /// [`RunError`]; then the row is not taken and nothing was written.
     pub fn push<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
         let step = self.peek(row, out)?;
-        self.way.take();
-        self.n_rows = (self.n_rows + 1).min(self.lookback());
+        self.take();
         Ok(step)
     }
 
@@ -220,6 +221,12 @@ impl Stream {
     fn reset_rows(&mut self) {
         self.n_rows = 0;
         self.way.reset();
+    }
+
+    /// Keeps the row of the last answer.
+    fn take(&mut self) {
+        self.way.take();
+        self.n_rows = (self.n_rows + 1).min(self.lookback());
     }
 
     fn lookback(&self) -> usize {

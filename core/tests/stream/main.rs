@@ -5,5 +5,6 @@ mod bars;
 mod common;
 mod models;
 mod operations;
+mod set;
 mod state;
 mod twin;

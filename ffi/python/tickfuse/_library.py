@@ -83,6 +83,8 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "model_level": (c_char_p, [c_void_p]),
     "model_hash": (c_int32, [c_void_p, c_void_p, c_size_t]),
     "model_schema_json": (c_int32, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "model_inputs_json": (c_int32, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "model_n_bars": (c_size_t, [c_void_p]),
     "session_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
     "session_run": (c_int32, _RUN),
     "session_run_f64": (c_int32, _RUN),

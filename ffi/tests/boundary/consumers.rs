@@ -12,7 +12,7 @@ use tickfuse_core::{Model, OpenOptions, Session};
 const N_WINDOWS: usize = 9;
 
 /// A model file, windows beside it, and what Rust answers.
-struct Case {
+pub(crate) struct Case {
     model: PathBuf,
     windows: PathBuf,
     schema: Schema,
@@ -52,7 +52,7 @@ impl Case {
         }
     }
 
-    fn run(&self, program: &Path) -> String {
+    pub(crate) fn run(&self, program: &Path) -> String {
         let mut command = Command::new(program);
         command
             .args([&self.model, &self.windows])
@@ -65,7 +65,7 @@ impl Case {
     }
 
     /// All that `consumer.c` prints.
-    fn expected_from_c(&self) -> String {
+    pub(crate) fn expected_from_c(&self) -> String {
         let mut lines = vec![
             format!("abi {ABI_VERSION}"),
             format!("options_size {}", size_of::<CallerOptions>()),
@@ -94,9 +94,14 @@ impl Case {
         }
         lines.join("\n") + "\n"
     }
+
+    /// All that `consumer.cpp` prints: the same from each of its threads.
+    pub(crate) fn expected_from_cpp(&self) -> String {
+        format!("thread{}\n", digits(&self.together())).repeat(4)
+    }
 }
 
-fn cases(folder: &Path) -> Vec<Case> {
+pub(crate) fn cases(folder: &Path) -> Vec<Case> {
     let model = |(i, (schema, bytes)): (usize, (Schema, Vec<u8>))| {
         Case::new(folder, &format!("model{i}.safetensors"), schema, &bytes)
     };
@@ -108,7 +113,7 @@ fn cases(folder: &Path) -> Vec<Case> {
 }
 
 /// Compiles `source` against either library and hands each program to `check`.
-fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&Path, &Case)) {
+pub(crate) fn with_programs(compiler: &str, standard: &str, source: &str, check: impl Fn(&Path, &Case)) {
     if !has(compiler) {
         return;
     }
@@ -130,10 +135,19 @@ fn a_c_program_gets_the_bits_that_rust_gets() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn threads_that_meet_in_a_session_and_a_forked_child_get_right_answers_or_none() {
+    with_programs("c++", "-std=c++17", "apart.cpp", |program, case| {
+        let told = "threads 1000 of 1000, 0 wrong, some right\nchild 7\nparent right\n";
+        let answer = digits(&case.answers[0].1);
+        assert_eq!(case.run(program), format!("answer{answer}\n{told}"));
+    });
+}
+
+#[test]
 #[cfg(unix)]
 fn threads_of_a_cpp_program_share_a_model_and_get_the_bits_that_rust_gets() {
     with_programs("c++", "-std=c++17", "consumer.cpp", |program, case| {
-        let one = format!("thread{}\n", digits(&case.together()));
-        assert_eq!(case.run(program), one.repeat(4));
+        assert_eq!(case.run(program), case.expected_from_cpp());
     });
 }

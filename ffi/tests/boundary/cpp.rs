@@ -89,3 +89,18 @@ fn the_latency_example_runs_and_names_what_it_timed() {
         assert!(ascending.clone().is_sorted() && ascending.count() == 5, "{found}");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_loop_that_rust_times_beside_its_own_is_built_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, standard) in cpp_compilers() {
+        let mut command = compiler(name, standard);
+        command.args(["-shared", "-fPIC", "../../examples/push_overhead.cpp"]);
+        link(
+            &mut command,
+            &libraries().shared,
+            &folder.path().join("push_overhead.so"),
+        );
+    }
+}

@@ -1,7 +1,10 @@
-// A C++17 program that does what streams.c and contexts.c do, through tickfuse.hpp, and prints the same.
+// A C++17 program that does what streams.c, contexts.c, memory.c, series.c and symbols.c do, through tickfuse.hpp, and prints the same.
 //
 //     handles rows MODEL FILE
 //     handles bars MODEL FILE
+//     handles memory MODEL FILE
+//     handles series MODEL FILE
+//     handles symbols MODEL FILE
 //     handles attend MODEL WINDOW ROWS
 //     handles lengths MODEL WINDOW N_ENCODER N_DECODER
 #include "tickfuse.hpp"
@@ -12,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -23,11 +27,13 @@ using tickfuse::Model;
 using tickfuse::Session;
 using tickfuse::Span;
 using tickfuse::Stream;
+using tickfuse::StreamSet;
 
 template <class T>
 constexpr bool is_handle = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>
                            && !std::is_copy_constructible_v<T> && sizeof(T) == sizeof(void *);
-static_assert(is_handle<Model> && is_handle<Session> && is_handle<Stream> && is_handle<tickfuse::Contexts>);
+static_assert(is_handle<Model> && is_handle<Session> && is_handle<Stream> && is_handle<tickfuse::Contexts>
+              && is_handle<tickfuse::Sliding> && is_handle<StreamSet>);
 
 template <class T> using Given = const std::vector<T> &;
 static_assert(noexcept(std::declval<Stream &>().push(std::declval<Given<float>>(), std::declval<Span<float>>())));
@@ -196,6 +202,152 @@ void run_lengths(const Model &model, const std::vector<float> &all, std::size_t 
     print_interpretation(session);
 }
 
+void print_columns(const Model &model) {
+    for (const tickfuse::Input &input : model.inputs()) {
+        std::printf("input %s %u %u %zu %d\n", input.name.c_str(), static_cast<unsigned>(input.role),
+                    static_cast<unsigned>(input.missing), input.n_categories, input.is_of_bars ? 1 : 0);
+    }
+    for (const tickfuse::Output &output : model.outputs()) {
+        std::printf("output %s %s %u %u %.0f\n", output.name.c_str(), output.unit.c_str(),
+                    static_cast<unsigned>(output.kind), static_cast<unsigned>(output.step), output.tau * 1e6);
+    }
+    std::printf("arrival %u\n", static_cast<unsigned>(model.arrival()));
+}
+
+// A block of the caller's that is aligned as is asked.
+class Block {
+  public:
+    Block(std::size_t size, std::size_t align) : bytes_(size + align), size_(size) {
+        void *at = bytes_.data();
+        std::size_t room = bytes_.size();
+        at_ = std::align(align, size, at, room);
+    }
+
+    void *at() const noexcept { return at_; }
+    std::size_t size() const noexcept { return size_; }
+
+  private:
+    std::vector<unsigned char> bytes_;
+    void *at_ = nullptr;
+    std::size_t size_;
+};
+
+// Handles in the caller's memory.
+void keep(const Model &model, const std::vector<float> &rows) {
+    print_columns(model);
+    std::vector<float> out(model.n_outputs());
+    const Block of_session(Session::size(model, 2), Session::align());
+    Session session = Session::try_new_in(of_session.at(), of_session.size(), model, 2).value();
+    const Span<const float> window(rows.data(), model.n_rows() * model.n_features());
+    expect(static_cast<bool>(session.run(window, out)), "an answer");
+    if (model.arrival() == TICKFUSE_ARRIVAL_NONE) {
+        expect(Stream::size(model) == 0, "no stream");
+        return;
+    }
+    const Block block(Stream::size(model), Stream::align());
+    const auto refused = Stream::try_new_in(block.at(), block.size() - 1, model);
+    expect(!refused && refused.error().status == TICKFUSE_ERR_BUFFER, "a block too short");
+    Stream stream = Stream::try_new_in(block.at(), block.size(), model).value();
+    tickfuse::Step step;
+    for (std::size_t i = 0; i < rows.size(); i += model.n_features()) {
+        step = stream.push(Span<const float>(rows.data() + i, model.n_features()), out);
+        expect(step.status == TICKFUSE_OK, "a row taken");
+    }
+    print("last", out, step.flags);
+}
+
+// Windows that begin `stride` rows apart.
+void slide(const Model &model, const std::vector<float> &rows, std::size_t stride) {
+    const std::size_t n_out = model.n_outputs();
+    tickfuse::Sliding sliding(model, stride);
+    const std::size_t n = sliding.n_windows(rows.size() / model.n_features());
+    std::vector<float> out(n * n_out);
+    std::vector<std::uint32_t> flags(n);
+    const std::vector<double> wide(rows.begin(), rows.end());
+    expect(static_cast<bool>(sliding.run(wide, out, flags)), "answers");
+    std::vector<float> same(n * n_out);
+    expect(static_cast<bool>(sliding.run(rows, same, flags)), "answers");
+    expect(std::memcmp(out.data(), same.data(), out.size() * sizeof(float)) == 0, "the same from doubles");
+    Session session(model, n);
+    expect(static_cast<bool>(session.run_strided(rows, n, stride * model.n_features(), model.n_features(), same)),
+           "answers of views");
+    expect(std::memcmp(out.data(), same.data(), out.size() * sizeof(float)) == 0, "the same from views");
+    for (std::size_t i = 0; i < n; i++) {
+        const auto at = out.begin() + static_cast<std::ptrdiff_t>(i * n_out);
+        print("window", std::vector<float>(at, at + static_cast<std::ptrdiff_t>(n_out)), flags[i]);
+    }
+}
+
+// A stream that is saved, restored and copied after every row.
+void hand_over(const Model &model, const std::vector<float> &rows) {
+    Stream streams[] = {Stream(model), Stream(model)};
+    std::vector<float> out(model.n_outputs());
+    std::vector<unsigned char> bytes;
+    for (std::size_t i = 0; i * model.n_features() < rows.size(); i++) {
+        Stream &now = streams[i % 2];
+        const Span<const float> row(rows.data() + i * model.n_features(), model.n_features());
+        const tickfuse::Step step = now.push(row, out);
+        if (step) {
+            print("push", out, step.flags);
+        } else {
+            expect(step.is_warming_up(), "a row taken");
+            std::printf("push waits %zu\n", step.remaining);
+        }
+        bytes.resize(now.saved_len());
+        expect(static_cast<bool>(now.save(bytes.data(), bytes.size())), "a stream saved");
+        Stream &next = streams[(i + 1) % 2];
+        const tickfuse::Status status =
+            i % 3 == 0 ? next.clone_from(now.clone()) : next.restore(bytes.data(), bytes.size());
+        expect(static_cast<bool>(status), "a stream handed over");
+    }
+}
+
+void run_series(const Model &model, const std::vector<float> &rows) {
+    slide(model, rows, 1);
+    slide(model, rows, 3);
+    if (model.arrival() != TICKFUSE_ARRIVAL_NONE) {
+        hand_over(model, rows);
+    }
+}
+
+// The rows of seven symbols, of which symbol k begins at row k of the file.
+void take_symbols(const Model &model, const std::vector<float> &file) {
+    constexpr std::size_t n = 7;
+    const std::size_t width = model.n_features();
+    const std::size_t n_rows = file.size() / width;
+    const Block block(StreamSet::size(model, n), StreamSet::align());
+    StreamSet streams = StreamSet::try_new_in(block.at(), block.size(), model, n).value();
+    expect(streams.n_symbols() == n, "seven symbols");
+    std::vector<float> rows(n * width);
+    std::vector<float> out(n * model.n_outputs());
+    for (std::size_t t = 0; t < n_rows; t++) {
+        for (std::size_t k = 0; k < n; k++) {
+            std::memcpy(rows.data() + k * width, file.data() + (t + k) % n_rows * width, width * sizeof(float));
+        }
+        if (t == n_rows / 2) {
+            std::vector<unsigned char> bytes(streams.saved_len(2));
+            expect(static_cast<bool>(streams.save(2, bytes.data(), bytes.size())), "a symbol saved");
+            expect(static_cast<bool>(streams.reset(5)), "a symbol reset");
+            expect(static_cast<bool>(streams.restore(5, bytes.data(), bytes.size())), "a symbol restored");
+        }
+        std::vector<tickfuse_step> steps(n, TICKFUSE_STEP_INIT);
+        streams.prepare();
+        expect(static_cast<bool>(streams.peek_all(rows, out, steps)), "rows looked at");
+        expect(static_cast<bool>(streams.push_all(rows, out, steps)), "rows taken");
+        for (std::size_t k = 0; k < n; k++) {
+            const auto at = out.begin() + static_cast<std::ptrdiff_t>(k * model.n_outputs());
+            if (steps[k].kind == TICKFUSE_STEP_ANSWER) {
+                const std::vector<float> own(at, at + static_cast<std::ptrdiff_t>(model.n_outputs()));
+                print("push", own, steps[k].flags);
+            } else {
+                std::printf("push waits %zu\n", steps[k].remaining);
+            }
+        }
+    }
+    expect(static_cast<bool>(streams.reset_all()) && streams.remaining(0) == model.lookback(), "nothing left");
+    expect(streams.push(n, Span<const float>(rows.data(), width), out).status == TICKFUSE_ERR_RUN_SYMBOL, "no symbol");
+}
+
 void run_kind(const std::string &kind, char **arguments) {
     const Model model = Model::open(arguments[0]);
     if (kind == "rows") {
@@ -203,6 +355,12 @@ void run_kind(const std::string &kind, char **arguments) {
         be_refused(model);
     } else if (kind == "bars") {
         take_bars(model, read_file<double>(arguments[1]));
+    } else if (kind == "memory") {
+        keep(model, read_file<float>(arguments[1]));
+    } else if (kind == "series") {
+        run_series(model, read_file<float>(arguments[1]));
+    } else if (kind == "symbols") {
+        take_symbols(model, read_file<float>(arguments[1]));
     } else if (kind == "attend") {
         attend(model, read_file<float>(arguments[1]), read_file<float>(arguments[2]));
     } else {

@@ -8,7 +8,7 @@ use crate::data::split::Cut;
 use crate::fit::FitConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use tickfuse_core::bundle::Precision;
+use tickfuse_core::bundle::{Precision, Tables};
 use tickfuse_core::features::{FeatureDef, STANDARD_SETS, standard_set};
 
 /// Everything a run needs besides the data themselves.
@@ -20,6 +20,9 @@ pub struct TrainConfig {
     /// Type of the weights in the model file.
     #[serde(default = "f32_weights")]
     pub precision: Precision,
+    /// Tables in the model file, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<TablesConfig>,
     /// Where the bars are.
     pub data: DataConfig,
     /// What a row holds.
@@ -36,6 +39,48 @@ pub struct TrainConfig {
     /// The fit.
     #[serde(default)]
     pub fit: FitConfig,
+}
+
+/// Tables of the networks of single reals (`tickfuse tabulate` makes them of a file that has none).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TablesConfig {
+    /// Largest error of a table, as a share of the range of its network's outputs.
+    pub tolerance: f64,
+    /// Tables reach from minus to plus this many scaled units.
+    pub range: f64,
+}
+
+impl Default for TablesConfig {
+    fn default() -> Self {
+        Self {
+            tolerance: 1e-6,
+            range: 8.0,
+        }
+    }
+}
+
+impl TablesConfig {
+    /// What the model file is asked to hold.
+    #[must_use]
+    pub fn wish(self) -> Tables {
+        Tables::wish(self.tolerance, -self.range, self.range)
+    }
+
+    fn check(self, net: &NetConfig) -> Result<(), ExperimentError> {
+        let refuse = |text: String| Err(ExperimentError::Net(text));
+        if !matches!(net, NetConfig::Tft(_) | NetConfig::Xtrend(_)) {
+            return refuse(
+                "tables: expected the family tft or xtrend, which have networks of single reals".into(),
+            );
+        }
+        for (key, found) in [("tolerance", self.tolerance), ("range", self.range)] {
+            if !(found > 0.0 && found.is_finite()) {
+                return refuse(format!("tables.{key}: expected > 0, found {found}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn f32_weights() -> Precision {
@@ -129,7 +174,7 @@ impl TrainConfig {
                 "n_ahead: expected the horizon, {horizon}, as every future bar is answered, found {n_ahead}"
             )));
         }
-        Ok(())
+        self.tables.map_or(Ok(()), |tables| tables.check(&self.net))
     }
 
     /// The feature definitions.
@@ -173,6 +218,41 @@ mod tests {
         assert_eq!(config.precision, Precision::F32);
         assert_eq!(config.fit, FitConfig::default());
         assert!(!config.feature_defs().unwrap().is_empty());
+    }
+
+    const XTREND: &str = r#"
+        family = "xtrend"
+        n_hidden = 16
+        n_heads = 2
+        form = "shared"
+        head = "gaussian"
+        context_lookback = 8
+        n_contexts = 4
+        "#;
+
+    #[test]
+    fn tables_are_asked_for_where_there_can_be_some() {
+        let with = |text: &str| toml::from_str::<TrainConfig>(&format!("{TEXT}{text}")).unwrap();
+        assert_eq!(with("").tables, None);
+        let lstm = with("[tables]\n");
+        assert_eq!(lstm.tables, Some(TablesConfig::default()));
+        let error = lstm.check().unwrap_err().to_string();
+        assert!(error.contains("expected the family tft or xtrend"), "{error}");
+        let xtrend = |text: &str| {
+            let net = TEXT.split("[net]").next().unwrap();
+            let net = format!("{net}[net]\n{XTREND}[tables]\n{text}");
+            toml::from_str::<TrainConfig>(&net).unwrap().check()
+        };
+        xtrend("tolerance = 1e-4").unwrap();
+        for text in [
+            "tolerance = 0.0",
+            "range = -8.0",
+            "range = inf",
+            "tolerance = nan",
+        ] {
+            let error = xtrend(text).unwrap_err().to_string();
+            assert!(error.contains(text.split(' ').next().unwrap()), "{error}");
+        }
     }
 
     #[test]

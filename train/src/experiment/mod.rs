@@ -13,7 +13,7 @@ mod outputs;
 mod source;
 
 pub use card::card;
-pub use config::{DataConfig, FeaturesConfig, TrainConfig, WindowConfig};
+pub use config::{DataConfig, FeaturesConfig, TablesConfig, TrainConfig, WindowConfig};
 pub use evaluate::evaluate;
 pub use net_config::NetConfig;
 
@@ -312,6 +312,7 @@ impl Experiment {
             }),
             arrival: self.served.arrival(),
             normalizers: outputs::normalizers(&self.label_scales),
+            tables: self.config.tables.map(TablesConfig::wish),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }

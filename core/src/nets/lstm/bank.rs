@@ -189,7 +189,7 @@ impl LstmBank {
     }
 
     /// The first layer's products of the rows that have none yet.
-    fn project(&mut self, net: &LstmNet, kernels: &Kernels) {
+    pub(super) fn project(&mut self, net: &LstmNet, kernels: &Kernels) {
         let (first, stride) = (&net.layers[0], net.x_stride);
         let blocks = first.n_blocks();
         // Of more rows than the ring holds only the last ones are left.
@@ -286,13 +286,61 @@ impl LstmBank {
         self.ready = true;
     }
 
+    /// Whether the oldest window and its sums wait for a row.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Says that they do.
+    pub(super) fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether the window that the next row ends has still rows before it.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.ready && self.lookback > 1 && self.pending(self.ending()) > 0
+    }
+
+    /// What the first layer makes of the next row of that window.
+    pub(super) fn next_projected(&self, blocks: usize) -> &[[Lane; 4]] {
+        &self.projected[self.next_row(self.ending()) * blocks..][..blocks]
+    }
+
+    /// That window has taken the row.
+    pub(super) fn count_row(&mut self) {
+        let slot = self.ending();
+        self.taken[slot] += 1;
+    }
+
+    /// Its outputs and cell states in layer `l`.
+    pub(super) fn states_mut(&mut self, l: usize, blocks: usize) -> (&mut [Lane], &mut [Lane]) {
+        let lanes = self.ending() * blocks..(self.ending() + 1) * blocks;
+        let states = &mut self.layers[l];
+        (&mut states.h[lanes.clone()], &mut states.c[lanes])
+    }
+
+    /// Keeps its recurrent sums in layer `l`.
+    pub(super) fn keep_sums(&mut self, l: usize, sums: &[[Lane; 4]]) {
+        self.layers[l].sums.copy_from_slice(sums);
+    }
+
+    /// Its recurrent sums and cell states in layer `l`, waiting for the last row.
+    pub(super) fn awaiting(&self, l: usize, blocks: usize) -> (&[[Lane; 4]], &[Lane]) {
+        let states = &self.layers[l];
+        (&states.sums, &states.c[self.ending() * blocks..][..blocks])
+    }
+
+    /// Where the next row of a slot's window lies.
+    fn next_row(&self, slot: usize) -> usize {
+        let row = self.begin(slot).unwrap_or(0) + self.taken[slot] as u64;
+        (row % self.lookback as u64) as usize
+    }
+
     /// `n` neighbouring windows take one row each.
     fn advance(&mut self, net: &LstmNet, kernels: &Kernels, slot: usize, n: usize) {
         let first = net.layers[0].n_blocks();
         for i in 0..n {
-            let row = self.begin(slot + i).unwrap_or(0) + self.taken[slot + i] as u64;
-            let at = (row % self.lookback as u64) as usize;
-            let from = &self.projected[at * first..][..first];
+            let from = &self.projected[self.next_row(slot + i) * first..][..first];
             self.scratch.gates[i * first..][..first].copy_from_slice(from);
             self.taken[slot + i] += 1;
         }

@@ -4,6 +4,7 @@
 //! [`PlainTensors`](crate::plain::PlainTensors)) become the model file's panels here and come back from them.
 
 mod bank;
+mod banks;
 mod side_by_side;
 
 use crate::bundle::{
@@ -24,6 +25,7 @@ use alloc::vec::Vec;
 use half::bf16;
 
 pub(crate) use bank::LstmBank;
+pub(crate) use banks::{LstmBanks, Member, Members};
 pub(crate) use side_by_side::LstmNeighbours;
 
 /// The opened net.
