@@ -20,6 +20,14 @@ class LibraryError(TickfuseError, ImportError):
     """The shared library is missing or of another version."""
 
 
+class ProgramError(TickfuseError, RuntimeError):
+    """The program `tickfuse` is missing, or refused what it was asked; `exit_code` is its exit code."""
+
+    def __init__(self, text: str, status: int | None = None, exit_code: int | None = None) -> None:
+        super().__init__(text, status)
+        self.exit_code = exit_code
+
+
 class OptionError(TickfuseError, ValueError):
     """A parameter that is no array: an option, a level, a path, a size."""
 

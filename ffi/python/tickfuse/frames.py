@@ -73,6 +73,33 @@ def nanoseconds(name: str, column: str, values: Any) -> list[int]:
     raise SchemaError(f"{name}: column `{column}`: expected times, or nanoseconds named `ts_ns`, found {stamps.dtype}")
 
 
+def names(name: str, frame: Any) -> dict[str, Any]:
+    """Names of the columns in their order, each once, as text and as the frame knows them."""
+    keys = _Columns(name, frame).names
+    found = {str(key): key for key in keys}
+    for text in found if len(found) < len(keys) else ():
+        n = sum(str(key) == text for key in keys)
+        if n > 1:
+            raise SchemaError(f"{name}: expected one column `{text}`, found {n}")
+    return found
+
+
+def raw(name: str, frame: Any, wanted: str) -> Any:
+    """A column as the frame's library gives it."""
+    return _Columns(name, frame).raw(wanted)
+
+
+def times_of_index(frame: Any) -> Any:
+    """The index of a pandas frame indexed by time; None of any other."""
+    return _time_index(frame)
+
+
+def labels(name: str, frame: Any, wanted: str) -> NDArray[Any]:
+    """A column of names, every cell as text."""
+    values = _Columns(name, frame).values(wanted)
+    return np.array([str(value) for value in values], object)
+
+
 def column(name: str, frame: Any, wanted: str) -> NDArray[np.float64]:
     """A column of numbers by its name; nulls are NaN."""
     spec = Input(wanted, "observed", "reject", None, None, None, None)

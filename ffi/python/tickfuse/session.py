@@ -201,6 +201,7 @@ class Bound(Protocol):
 
     def __call__(self) -> int:
         """Answers, or raises what `predict` would."""
+        ...
 
 
 def _bound(session: Session, window: NDArray[Any], out: NDArray[np.float32]) -> Bound:

@@ -190,6 +190,7 @@ class BoundStream(Protocol):
 
     def __call__(self) -> bool:
         """Pushes, or raises what `push` would."""
+        ...
 
 
 def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> BoundStream:
