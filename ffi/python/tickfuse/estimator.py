@@ -16,6 +16,7 @@ window and no prediction: theirs is NaN, or None where classes are no numbers (n
 is padded. `has_prediction` says which rows have one, `score` looks at those alone. With `lookback=1` every row has.
 """
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, Self, cast
@@ -100,6 +101,11 @@ class _Estimator(BaseEstimator):
         """Which rows of X end a whole window."""
         answers = self._answers(X, times, symbols)
         return ~np.isnan(answers[:, 0])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file, which everything else that runs models opens."""
+        check_is_fitted(self, "model_")
+        Path(path).write_bytes(self._bundle)
 
     def _fit(self, rows: Rows, labels: list[dict[str, Any]], loss: dict[str, Any], y: NDArray[np.float64] | None) -> None:
         """Trains on `labels`, of which `y` is the values of a column, and opens what was published."""

@@ -27,6 +27,7 @@ if os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
 # What needs a package that not everybody has.
 EXTRAS = {
     "pytorch_forecasting": "test_export_pytorch_forecasting.py",
+    "mlflow": "test_mlflow.py",
     "sklearn": "test_estimator.py",
 }
 from tickfuse import _program  # noqa: E402

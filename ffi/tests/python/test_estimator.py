@@ -189,12 +189,14 @@ def test_a_work_folder_keeps_what_the_trainer_read_and_published(tmp_path: Path)
     assert len(list((tmp_path / "models" / "mine" / "versions").iterdir())) == 2, "a second version beside the first"
 
 
-def test_a_fitted_estimator_travels_and_a_clone_is_fresh() -> None:
+def test_a_fitted_estimator_travels_and_a_clone_is_fresh(tmp_path: Path) -> None:
     rows, up = series(200)
     model = classifier(epochs=2, work_dir=None).fit(rows, up)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
     assert again.model_.hash == model.model_.hash
+    again.save(tmp_path / "m.safetensors")
+    assert Model(tmp_path / "m.safetensors").hash == model.model_.hash
     fresh = clone(model).set_params(lookback=2)
     assert not hasattr(fresh, "model_") and fresh.get_params()["lookback"] == 2
     assert classifier(epochs=2, threads=2).fit(rows, up).model_.hash == model.model_.hash
