@@ -3,8 +3,8 @@
     python nautilus_strategy.py MODEL BARS.parquet [--enter 0.55] [--leave 0.5] [--size 1] [--max-missing-bars 2]
 
 The model is one of bars, such as the quickstart's. Its first output is read as a probability or position: above `enter` the
-strategy goes long, below `leave` it goes flat. NautilusTrader dates a bar by its end, Tickfuse by its beginning. Back-tests here
-fill at the close of the very bar that decided, without costs: they show the wiring, not what a model earns.
+strategy goes long, below `leave` it goes flat. NautilusTrader dates a bar by its end, Tickfuse by its beginning. Back-tests
+here fill at the close of the very bar that decided, without costs: they show the wiring, not what a model earns.
 """
 
 import argparse
