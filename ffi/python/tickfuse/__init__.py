@@ -9,6 +9,7 @@
     answers = session.predict_series(frame)     # every window of a longer frame
     run = session.bind(window_array)            # prepared: run() answers what the array holds now
     step = stream.push_bar(bar)                 # one bar or row at a time: step.answer, then stream.prepare()
+    what_if = stream.copy()                     # or stream.save(), which restore() takes here or elsewhere
 
 `Model` is immutable and shared between threads; a `Session` or `Stream` belongs to one thread at a time. The library is
 called through ctypes, which lets other threads run meanwhile. All can be used after `os.fork`, as long as no call was under
@@ -33,6 +34,7 @@ from tickfuse.errors import (
     RunError,
     SchemaError,
     ShapeError,
+    StateError,
     TickfuseError,
 )
 from tickfuse.model import Model
@@ -70,6 +72,7 @@ __all__ = [
     "SchemaError",
     "Session",
     "ShapeError",
+    "StateError",
     "Step",
     "Stream",
     "TickfuseError",

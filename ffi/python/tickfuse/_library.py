@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tickfuse.errors import LibraryError, TickfuseError, kind_of
 
-ABI_VERSION = 0x00010001
+ABI_VERSION = 0x00010002
 HASH_SIZE = 65
 OPEN_COPIED, OPEN_DECLINE_HASH, OPEN_DECLINE_GOLDEN = 1, 2, 4
 MAX_DIMS, NAME_SIZE = 4, 64
@@ -63,6 +63,8 @@ _OPENED = [POINTER(OpenOptions), POINTER(c_void_p)]
 _RUN = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p]
 _RUN_BATCH = [c_void_p, c_void_p, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
 _RUN_LENGTHS = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_RUN_STRIDED = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_SLIDE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t]
 _ENCODE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_void_p)]
 _PUSH = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
 _PUSH_BAR = [c_void_p, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
@@ -90,6 +92,8 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "session_run_f64": (c_int32, _RUN),
     "session_run_batch": (c_int32, _RUN_BATCH),
     "session_run_batch_f64": (c_int32, _RUN_BATCH),
+    "session_run_strided": (c_int32, _RUN_STRIDED),
+    "session_run_strided_f64": (c_int32, _RUN_STRIDED),
     "session_run_lengths": (c_int32, _RUN_LENGTHS),
     "session_run_lengths_f64": (c_int32, _RUN_LENGTHS),
     "session_free": (None, [c_void_p]),
@@ -113,7 +117,17 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_set_contexts": (c_int32, [c_void_p, c_void_p]),
     "stream_remaining": (c_size_t, [c_void_p]),
     "stream_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "stream_saved_len": (c_size_t, [c_void_p]),
+    "stream_save": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_restore": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_clone": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "stream_clone_from": (c_int32, [c_void_p, c_void_p]),
     "stream_free": (None, [c_void_p]),
+    "sliding_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
+    "sliding_run": (c_int32, _SLIDE),
+    "sliding_run_f64": (c_int32, _SLIDE),
+    "sliding_set_contexts": (c_int32, [c_void_p, c_void_p]),
+    "sliding_free": (None, [c_void_p]),
 }
 
 

@@ -81,11 +81,20 @@ class Answer:
 class Answers:
     """The answers for several windows: `values [n_windows, n_outputs]`."""
 
-    __slots__ = ("flags", "index", "schema", "values")
+    __slots__ = ("each", "flags", "index", "schema", "values")
 
-    def __init__(self, schema: Schema, values: NDArray[np.float32], flags: int, index: Any = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        values: NDArray[np.float32],
+        flags: int,
+        index: Any = None,
+        each: NDArray[np.uint32] | None = None,
+    ) -> None:
         self.schema, self.values, self.flags = schema, values, Flags(flags)
         """`flags` holds for all answers together."""
+        self.each = each
+        """The flags of each answer as numbers, of a series; None of windows that were answered together."""
         self.index = index
         """Time of each window's last past row, where the input was a frame with times."""
 

@@ -79,6 +79,10 @@ class BarError(RunError):
     """A bar's field is out of range, or its time is not later than the one before."""
 
 
+class StateError(RunError):
+    """What should be a stream's saved state is none, was changed, or is of another model."""
+
+
 class DefectError(TickfuseError, RuntimeError):
     """The library or this package has a defect; the handle it struck is of no more use."""
 
@@ -92,6 +96,7 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     105: OptionError,
     106: BusyError,
     107: DefectError,
+    108: DefectError,
     200: BundleReadError,
     300: ShapeError,
     301: ShapeError,
@@ -102,6 +107,8 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     306: ShapeError,
     311: BarError,
     312: BarError,
+    313: StateError,
+    314: StateError,
 }
 BY_HUNDRED: dict[int, type[TickfuseError]] = {
     1: OptionError,

@@ -1,8 +1,8 @@
 """A window that slides over one series: a row or bar arrives, the answer comes, the next one is prepared."""
 
 import ctypes
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,15 +45,18 @@ class Stream(Worker):
 
     A row is raw inputs `[n_features]`, float32 or float64, or a mapping with a value per column. Answers have the bits that
     `Session.predict` gives for the same window. A second call while one is under way in another thread is refused with
-    `BusyError`.
+    `BusyError`. A stream pickles as its model, with the path, and what it remembers; its contexts stay behind.
     """
 
     def __init__(self, model: "Model") -> None:
-        lib, pointer = library(), ctypes.c_void_p()
-        check(lib.stream_new(model.handle(), ctypes.byref(pointer)))
-        super().__init__(Handle(pointer, lib.stream_free), model.inputs)
+        pointer = ctypes.c_void_p()
+        check(library().stream_new(model.handle(), ctypes.byref(pointer)))
+        self._own(model, pointer, 0)
+
+    def _own(self, model: "Model", pointer: ctypes.c_void_p, max_missing_bars: int | None) -> None:
+        super().__init__(Handle(pointer, library().stream_free), model.inputs)
         self._model = model
-        self._max_missing_bars = 0
+        self._max_missing_bars = max_missing_bars
 
     @property
     def model(self) -> "Model":
@@ -66,8 +69,11 @@ class Stream(Worker):
         return int(library().stream_remaining(self.handle()))
 
     @property
-    def max_missing_bars(self) -> int:
-        """Bars that may be missing between two neighbours before the series begins anew; 0 unless set."""
+    def max_missing_bars(self) -> int | None:
+        """Bars that may be missing between two neighbours before the series begins anew; 0 unless set.
+
+        None behind `restore`, which takes the setting of the stream that was saved.
+        """
         return self._max_missing_bars
 
     @max_missing_bars.setter
@@ -129,6 +135,42 @@ class Stream(Worker):
         """Forgets every row and bar."""
         check(library().stream_reset(self.handle()))
 
+    def save(self) -> bytes:
+        """What the stream remembers, its settings included, its contexts not; the bytes mean the same on every machine."""
+        lib, handle = library(), self.handle()
+        state = (ctypes.c_char * lib.stream_saved_len(handle))()
+        status = lib.stream_save(handle, state, len(state))
+        if status:
+            self.refuse(status)
+        return bytes(state)
+
+    def restore(self, state: bytes) -> None:
+        """Becomes the stream that was saved: every answer from here on has the bits it would have had.
+
+        What had been prepared is to be prepared again. `StateError` for bytes that `save` did not write, or of another
+        model; the stream is then as it was.
+        """
+        check(library().stream_restore(self.handle(), bytes(state), len(state)))
+        self._max_missing_bars = None
+
+    def copy(self) -> Self:
+        """A stream of its own with everything this one remembers and has prepared: to ask what would be if."""
+        pointer, other = ctypes.c_void_p(), type(self).__new__(type(self))
+        check(library().stream_clone(self.handle(), ctypes.byref(pointer)))
+        other._own(self._model, pointer, self._max_missing_bars)
+        return other
+
+    __copy__ = copy
+
+    def copy_from(self, source: "Stream") -> None:
+        """Becomes a copy of a stream of the same model, without memory of its own: for asking again and again."""
+        check(library().stream_clone_from(self.handle(), source.handle()))
+        self._max_missing_bars = source._max_missing_bars
+
+    def __reduce__(self) -> tuple[Callable[..., "Stream"], tuple["Model", bytes, int | None]]:
+        """A stream travels as its model's path and hash beside what it remembers."""
+        return _arrived, (self._model, self.save(), self._max_missing_bars)
+
     def set_category(self, name: str, label: str) -> bool:
         """Says which series the bars are of, such as "BTCUSDT" of "symbol", from the next bar on; whether the model knows it.
 
@@ -175,6 +217,14 @@ class Stream(Worker):
             self.refuse(status)
         answer = Answer(self._model.schema, out, step.flags) if step.kind == STEP_ANSWER else None
         return Step(answer, step.remaining, ts_ns)
+
+
+def _arrived(model: "Model", state: bytes, max_missing_bars: int | None) -> Stream:
+    """What unpickling does."""
+    stream = model.stream()
+    stream.restore(state)
+    stream._max_missing_bars = max_missing_bars
+    return stream
 
 
 class BoundStream(Protocol):
