@@ -1,4 +1,5 @@
-"""What calling from Python costs: the bound calls beside the same calls from C, and the import.
+"""What calling from Python costs: the bound calls beside the same calls from C, and the import; what sliding over a series and
+a second thread save.
 
     python ffi/python/overhead.py model.safetensors
 
@@ -12,6 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ import numpy as np
 
 from tickfuse import Model, _library
 
-N_CALLS, N_ROUNDS, N_IMPORTS = 300, 41, 7
+N_CALLS, N_ROUNDS, N_IMPORTS, N_ROWS, N_SERIES = 300, 41, 7, 4000, 7
 
 SOURCE = """
 #include <stddef.h>
@@ -51,6 +53,7 @@ def main() -> None:
         _report("session.bind", bound, bound.out, repeat, ("session_run", *bound.kept, window))
         push = stream.bind(window[-1])
         _report("stream.bind", push, push.out, repeat, ("stream_push", push.kept, push.step, window[-1]))
+    _report_series(model)
     print(f"import tickfuse beyond numpy: {_import_ms('tickfuse') - _import_ms('numpy'):.1f} ms")
 
 
@@ -66,6 +69,38 @@ def _report(name: str, call: Callable[[], object], out: np.ndarray, repeat: obje
     assert (out == from_c).all() and min(in_c) > 0
     python, c = min(in_python), min(in_c)
     print(f"{name}: {python:.0f} ns from Python, {c:.0f} ns from C, difference {python - c:.0f} ns per call")
+
+
+def _report_series(model: Model) -> None:
+    """Wall time; the series is random about the scalers' centres."""
+    scale = np.array([i.scaler.scale if i.scaler and i.categories is None else 0.0 for i in model.inputs])
+    noise = np.random.default_rng(1).normal(size=(N_ROWS + model.n_rows, model.n_features))
+    series = _window(model)[0] + noise * scale
+    windows = np.lib.stride_tricks.sliding_window_view(series, model.n_rows, axis=0).swapaxes(1, 2)
+    first, second = model.session(), model.session()
+    slide, batch = _wall(lambda: first.predict_series(series)), _wall(lambda: first.predict_batch(windows))
+    assert (first.predict_series(series).values == first.predict_batch(windows).values).all()
+
+    def both() -> None:
+        other = threading.Thread(target=second.predict_batch, args=(windows,))
+        other.start()
+        first.predict_batch(windows)
+        other.join()
+
+    n, together = len(windows), _wall(both)
+    print(f"predict_series: {slide / n * 1e6:.2f} us a window, as views in a batch {batch / n * 1e6:.2f}: {batch / slide:.1f}x")
+    print(
+        f"two threads with a batch each: {together / batch:.2f} times the time of one, {2 * batch / together:.2f}x the answers"
+    )
+
+
+def _wall(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(N_SERIES):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
 def _repeat(call: Callable[[], object]) -> float:

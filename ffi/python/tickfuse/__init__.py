@@ -9,6 +9,7 @@
     answers = session.predict_series(frame)     # every window of a longer frame
     run = session.bind(window_array)            # prepared: run() answers what the array holds now
     step = stream.push_bar(bar)                 # one bar or row at a time: step.answer, then stream.prepare()
+    steps = model.streams(["BTC", "ETH"]).push_all(rows)    # a row of every symbol
     what_if = stream.copy()                     # or stream.save(), which restore() takes here or elsewhere
 
 `Model` is immutable and shared between threads; a `Session` or `Stream` belongs to one thread at a time. The library is
@@ -40,7 +41,9 @@ from tickfuse.errors import (
 from tickfuse.model import Model
 from tickfuse.schema import Input, Output, Scaler, Schema
 from tickfuse.session import Bound, Session
-from tickfuse.stream import Bar, BoundStream, Step, Stream
+from tickfuse.step import Bar, Step
+from tickfuse.stream import BoundStream, Stream
+from tickfuse.streams import BoundStreams, Steps, StreamSet
 
 __all__ = [
     "Answer",
@@ -50,6 +53,7 @@ __all__ = [
     "BarError",
     "Bound",
     "BoundStream",
+    "BoundStreams",
     "BundleError",
     "BundleReadError",
     "BusyError",
@@ -74,6 +78,8 @@ __all__ = [
     "ShapeError",
     "StateError",
     "Step",
+    "Steps",
     "Stream",
+    "StreamSet",
     "TickfuseError",
 ]

@@ -67,6 +67,8 @@ _RUN_STRIDED = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_vo
 _SLIDE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t]
 _ENCODE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_void_p)]
 _PUSH = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
+_PUSH_OF = [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
+_PUSH_BAR_OF = [c_void_p, c_size_t, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
 _PUSH_BAR = [c_void_p, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
 
 # Name without `tickfuse_`: what it returns, what it takes. Arrays are addresses.
@@ -123,6 +125,29 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_clone": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "stream_clone_from": (c_int32, [c_void_p, c_void_p]),
     "stream_free": (None, [c_void_p]),
+    "streams_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
+    "streams_push": (c_int32, _PUSH_OF),
+    "streams_push_f64": (c_int32, _PUSH_OF),
+    "streams_peek": (c_int32, _PUSH_OF),
+    "streams_peek_f64": (c_int32, _PUSH_OF),
+    "streams_push_bar": (c_int32, _PUSH_BAR_OF),
+    "streams_peek_bar": (c_int32, _PUSH_BAR_OF),
+    "streams_push_all": (c_int32, _SLIDE),
+    "streams_push_all_f64": (c_int32, _SLIDE),
+    "streams_peek_all": (c_int32, _SLIDE),
+    "streams_peek_all_f64": (c_int32, _SLIDE),
+    "streams_prepare": (c_int32, [c_void_p]),
+    "streams_prepare_some": (c_int32, [c_void_p, c_size_t, POINTER(c_uint32)]),
+    "streams_reset": (c_int32, [c_void_p, c_size_t]),
+    "streams_reset_all": (c_int32, [c_void_p]),
+    "streams_remaining": (c_size_t, [c_void_p, c_size_t]),
+    "streams_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "streams_set_category": (c_int32, [c_void_p, c_size_t, c_char_p, c_char_p, POINTER(c_uint32)]),
+    "streams_set_contexts": (c_int32, [c_void_p, c_void_p]),
+    "streams_saved_len": (c_size_t, [c_void_p, c_size_t]),
+    "streams_save": (c_int32, [c_void_p, c_size_t, c_void_p, c_size_t]),
+    "streams_restore": (c_int32, [c_void_p, c_size_t, c_void_p, c_size_t]),
+    "streams_free": (None, [c_void_p]),
     "sliding_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
     "sliding_run": (c_int32, _SLIDE),
     "sliding_run_f64": (c_int32, _SLIDE),

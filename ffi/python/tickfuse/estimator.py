@@ -34,7 +34,7 @@ from tickfuse._rows import Rows
 from tickfuse._training import Job
 from tickfuse.errors import OptionError
 from tickfuse.model import Model
-from tickfuse.stream import Bar
+from tickfuse.step import Bar
 
 LARGEST_SEED = 2**31 - 1
 

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from tickfuse.errors import BundleError, OptionError
 from tickfuse.schema import Input, Output, Schema
 from tickfuse.session import Session
 from tickfuse.stream import Stream
+from tickfuse.streams import StreamSet
 
 FILE_NAME = "model.safetensors"
 
@@ -155,6 +156,10 @@ class Model(Owner):
     def stream(self) -> Stream:
         """A window that slides over one series: one per symbol."""
         return Stream(self)
+
+    def streams(self, symbols: int | Sequence[str], category: str | None = None) -> StreamSet:
+        """Streams of many symbols, a number of them or their names; see `StreamSet`."""
+        return StreamSet(self, symbols, category)
 
     def session(self, max_batch: int = 1024) -> Session:
         """Working memory for whole windows: one per thread. Larger batches are answered in pieces of `max_batch`."""

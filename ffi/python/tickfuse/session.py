@@ -123,7 +123,7 @@ class Session(Worker):
 
     def set_contexts(self, contexts: Contexts | None) -> None:
         """Attends to these contexts from the next window on; None: to those of the model file."""
-        found = contexts and contexts.handle()
+        found = None if contexts is None else contexts.handle()
         check(library().session_set_contexts(self.handle(), found))
         self._contexts, self._sliding = found, {}
 
@@ -183,14 +183,16 @@ class Session(Worker):
 
     def _run_views(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
         """Windows that each begin where the one before does or behind it."""
-        flags, step = ctypes.c_uint32(), windows.strides[0] // windows.itemsize
-        n_windows, n_values = len(windows), (len(windows) - 1) * step + windows[0].size
-        where, to = (arrays.address(windows), n_values), (arrays.address(out), out.size)
-        run = self._run_strided[windows.dtype]
-        status = run(self.handle(), *where, n_windows, step, windows.shape[2], *to, ctypes.byref(flags))
-        if status:
-            self.refuse(status)
-        return flags.value
+        together, flags, step = 0, ctypes.c_uint32(), windows.strides[0] // windows.itemsize
+        run, n_columns = self._run_strided[windows.dtype], windows.shape[2]
+        for i in range(0, len(windows), self._max_batch):
+            some, to = windows[i : i + self._max_batch], out[i : i + self._max_batch]
+            where = arrays.address(some), (len(some) - 1) * step + some[0].size, len(some), step, n_columns
+            status = run(self.handle(), *where, arrays.address(to), to.size, ctypes.byref(flags))
+            if status:
+                self.refuse(status, i)
+            together |= flags.value
+        return together
 
     def _run_series(self, rows: NDArray[Any], out: NDArray[np.float32], stride: int) -> NDArray[np.uint32]:
         """Every window; returns the flags of each."""

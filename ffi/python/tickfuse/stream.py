@@ -1,46 +1,23 @@
 """A window that slides over one series: a row or bar arrives, the answer comes, the next one is prepared."""
 
 import ctypes
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickfuse import _library, arrays, frames
 from tickfuse._library import BAR_COLUMNS, STEP_ANSWER, Handle, check, library, prepared
-from tickfuse._owner import Worker
-from tickfuse.answer import Answer, Answers
+from tickfuse.answer import Answers
 from tickfuse.contexts import Contexts
-from tickfuse.errors import OptionError
+from tickfuse.step import Bar, Step, Taker, new_step, text, whole
 
 if TYPE_CHECKING:
     from tickfuse.model import Model
 
 
-class Bar(NamedTuple):
-    """One record of one symbol's prices; `ts_ns` is its open time in nanoseconds since 1970, UTC."""
-
-    ts_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
-class Step(NamedTuple):
-    """What a row or bar came to."""
-
-    answer: Answer | None
-    """None while too little was seen."""
-    remaining: int
-    """Rows or bars still to come, the one with the first answer included; 0 with an answer."""
-    ts_ns: int | None
-    """The bar's own time; None for a row."""
-
-
-class Stream(Worker):
+class Stream(Taker):
     """A window that slides over one series: one per symbol.
 
     A row is raw inputs `[n_features]`, float32 or float64, or a mapping with a value per column. Answers have the bits that
@@ -59,11 +36,6 @@ class Stream(Worker):
         self._max_missing_bars = max_missing_bars
 
     @property
-    def model(self) -> "Model":
-        """The model it was made for."""
-        return self._model
-
-    @property
     def remaining(self) -> int:
         """Rows still to come before an answer, the one with the answer included; bars may need a few more."""
         return int(library().stream_remaining(self.handle()))
@@ -78,18 +50,17 @@ class Stream(Worker):
 
     @max_missing_bars.setter
     def max_missing_bars(self, n: int) -> None:
-        if not isinstance(n, int) or not 0 <= n < 1 << 32:
-            raise OptionError(f"max_missing_bars: expected a number from 0 to {(1 << 32) - 1}, found {n!r}")
+        whole("max_missing_bars", n)
         check(library().stream_set_max_missing_bars(self.handle(), n))
         self._max_missing_bars = n
 
     def push(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
         """Takes a row and answers the window it ends; a refused row is not taken."""
-        return self._row("push", row, out)
+        return self._row("stream_push", (), row, out)
 
     def peek(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
         """What pushing this row would give, such as one that is still forming; nothing is kept."""
-        return self._row("peek", row, out)
+        return self._row("stream_peek", (), row, out)
 
     def push_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """Takes a bar: makes its row with the model's own features and pushes that.
@@ -97,11 +68,11 @@ class Stream(Worker):
         A bar behind too large a gap begins the series anew. One that is out of range or not later than the bar before
         is refused and leaves the stream as it was.
         """
-        return self._bar("push_bar", bar, out)
+        return self._bar("stream_push_bar", (), bar, out)
 
     def peek_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """What pushing this bar would give, such as one that is still forming; nothing is kept."""
-        return self._bar("peek_bar", bar, out)
+        return self._bar("stream_peek_bar", (), bar, out)
 
     def push_bars(self, bars: Any, time: str = "ts") -> Answers:
         """Takes the bars of a frame with the columns `open`, `high`, `low`, `close`, `volume` and one of times.
@@ -125,8 +96,7 @@ class Stream(Worker):
 
     def prepare_some(self, budget: int = 1) -> bool:
         """Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether all is done."""
-        if not isinstance(budget, int) or not 0 <= budget < 1 << 32:
-            raise OptionError(f"budget: expected a number from 0 to {(1 << 32) - 1}, found {budget!r}")
+        whole("budget", budget)
         is_done = ctypes.c_uint32()
         check(library().stream_prepare_some(self.handle(), budget, ctypes.byref(is_done)))
         return bool(is_done.value)
@@ -177,7 +147,7 @@ class Stream(Worker):
         `CategoryError` for a category that the model does not have, or an unlisted label that nothing stands in for.
         """
         is_known = ctypes.c_uint32()
-        texts = [_text(value) for value in (name, label)]
+        texts = [text(value) for value in (name, label)]
         check(library().stream_set_category(self.handle(), *texts, ctypes.byref(is_known)))
         return bool(is_known.value)
 
@@ -192,31 +162,6 @@ class Stream(Worker):
 
     def _title(self) -> str:
         return f"stream of `{self._model.name}`"
-
-    def _out(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        n_outputs = self._model.n_outputs
-        return np.empty(n_outputs, np.float32) if out is None else arrays.writable("out", out, (n_outputs,))
-
-    def _row(self, verb: str, row: Any, out: NDArray[np.float32] | None) -> Step:
-        if isinstance(row, Mapping):
-            row = frames.row("row", row, self._model.schema)
-        row, out = arrays.readable("row", row, (self._model.n_features,)), self._out(out)
-        call = getattr(library(), f"stream_{verb}" if row.dtype == arrays.F32 else f"stream_{verb}_f64")
-        step = _new_step()
-        status = call(self.handle(), arrays.address(row), row.size, arrays.address(out), out.size, ctypes.byref(step))
-        return self._step(status, step, out, None)
-
-    def _bar(self, verb: str, bar: Bar, out: NDArray[np.float32] | None) -> Step:
-        out, step = self._out(out), _new_step()
-        call = getattr(library(), f"stream_{verb}")
-        status = call(self.handle(), ctypes.byref(_bar(bar)), arrays.address(out), out.size, ctypes.byref(step))
-        return self._step(status, step, out, step.ts_ns)
-
-    def _step(self, status: int, step: _library.Step, out: NDArray[np.float32], ts_ns: int | None) -> Step:
-        if status:
-            self.refuse(status)
-        answer = Answer(self._model.schema, out, step.flags) if step.kind == STEP_ANSWER else None
-        return Step(answer, step.remaining, ts_ns)
 
 
 def _arrived(model: "Model", state: bytes, max_missing_bars: int | None) -> Stream:
@@ -245,7 +190,7 @@ class BoundStream(Protocol):
 
 def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> BoundStream:
     """A function, since calling an object takes longer than all else here."""
-    step, handle = _new_step(), stream.handle()
+    step, handle = new_step(), stream.handle()
     push = prepared("stream_push" if row.dtype == arrays.F32 else "stream_push_f64", handle, row, out, step)
 
     def call() -> bool:
@@ -258,23 +203,3 @@ def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> Bound
 
     call.__dict__.update(row=row, out=out, step=step, kept=handle)
     return cast(BoundStream, call)
-
-
-def _text(value: str) -> bytes:
-    if "\0" in value:
-        raise OptionError(f"expected text without a zero byte, found {value!r}")
-    return value.encode()
-
-
-def _new_step() -> _library.Step:
-    return _library.Step(ctypes.sizeof(_library.Step))
-
-
-def _bar(bar: Bar) -> _library.Bar:
-    try:
-        ts_ns, *values = Bar(*bar)
-        if not -(1 << 63) <= ts_ns < 1 << 63:
-            raise ValueError("ts_ns is beyond 64 bits")
-        return _library.Bar(ctypes.sizeof(_library.Bar), ts_ns, *values)
-    except (TypeError, ValueError) as e:
-        raise OptionError(f"bar: expected a Bar of a whole number and five numbers, found {bar!r}: {e}") from None
