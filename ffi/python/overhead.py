@@ -22,7 +22,8 @@ import numpy as np
 
 from tickfuse import Model, _library
 
-N_CALLS, N_ROUNDS, N_IMPORTS, N_ROWS, N_SERIES = 300, 41, 7, 4000, 7
+N_CALLS, N_ROUNDS, N_IMPORTS, N_WINDOWS = 300, 41, 7, 1000
+N_SHORT, N_MEETINGS = 64, 500
 
 SOURCE = """
 #include <stddef.h>
@@ -54,6 +55,7 @@ def main() -> None:
         push = stream.bind(window[-1])
         _report("stream.bind", push, push.out, repeat, ("stream_push", push.kept, push.step, window[-1]))
     _report_series(model)
+    _report_threads(model)
     print(f"import tickfuse beyond numpy: {_import_ms('tickfuse') - _import_ms('numpy'):.1f} ms")
 
 
@@ -72,35 +74,42 @@ def _report(name: str, call: Callable[[], object], out: np.ndarray, repeat: obje
 
 
 def _report_series(model: Model) -> None:
-    """Wall time; the series is random about the scalers' centres."""
+    """Every window of a series that is random about the scalers' centres."""
     scale = np.array([i.scaler.scale if i.scaler and i.categories is None else 0.0 for i in model.inputs])
-    noise = np.random.default_rng(1).normal(size=(N_ROWS + model.n_rows, model.n_features))
-    series = _window(model)[0] + noise * scale
+    noise = np.random.default_rng(1).normal(size=(N_WINDOWS + model.n_rows - 1, model.n_features))
+    series, session = _window(model)[0] + noise * scale, model.session()
     windows = np.lib.stride_tricks.sliding_window_view(series, model.n_rows, axis=0).swapaxes(1, 2)
-    first, second = model.session(), model.session()
-    slide, batch = _wall(lambda: first.predict_series(series)), _wall(lambda: first.predict_batch(windows))
-    assert (first.predict_series(series).values == first.predict_batch(windows).values).all()
-
-    def both() -> None:
-        other = threading.Thread(target=second.predict_batch, args=(windows,))
-        other.start()
-        first.predict_batch(windows)
-        other.join()
-
-    n, together = len(windows), _wall(both)
-    print(f"predict_series: {slide / n * 1e6:.2f} us a window, as views in a batch {batch / n * 1e6:.2f}: {batch / slide:.1f}x")
-    print(
-        f"two threads with a batch each: {together / batch:.2f} times the time of one, {2 * batch / together:.2f}x the answers"
-    )
+    slide = min(_time(lambda: session.predict_series(series), time.thread_time) for _ in range(N_ROUNDS)) / N_WINDOWS
+    batch = min(_time(lambda: session.predict_batch(windows), time.thread_time) for _ in range(N_ROUNDS)) / N_WINDOWS
+    assert (session.predict_series(series).values == session.predict_batch(windows).values).all()
+    print(f"predict_series: {slide * 1e6:.2f} us a window, as views in a batch {batch * 1e6:.2f}: {batch / slide:.1f}x")
 
 
-def _wall(call: Callable[[], object]) -> float:
-    times = []
-    for _ in range(N_SERIES):
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+def _report_threads(model: Model) -> None:
+    """A short batch in one thread and in two at once, by the clock: of many rounds the least, for others use the machine too."""
+    windows = np.repeat(_window(model)[None], N_SHORT, axis=0)
+    sessions, meet, alone, both = [model.session(), model.session()], threading.Barrier(2), [], []
+
+    def second() -> None:
+        for _ in range(N_MEETINGS):
+            meet.wait()
+            sessions[1].predict_batch(windows)
+            meet.wait()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    for _ in range(N_MEETINGS):
+        alone.append(_time(lambda: sessions[0].predict_batch(windows), time.perf_counter))
+        meet.wait()
+        both.append(_time(lambda: (sessions[0].predict_batch(windows), meet.wait()), time.perf_counter))
+    thread.join()
+    print(f"two threads at once: {2 * min(alone) / min(both):.2f} times the answers of one")
+
+
+def _time(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
+    call()
+    return clock() - begin
 
 
 def _repeat(call: Callable[[], object]) -> float:
