@@ -86,7 +86,7 @@ def _report_series(model: Model) -> None:
 
 
 def _report_threads(model: Model) -> None:
-    """A short batch in one thread and in two at once, by the clock: of many rounds the least, for others use the machine too."""
+    """A short batch in one thread and in two at once, by the clock; the least of many rounds, for others use the machine."""
     windows = np.repeat(_window(model)[None], N_SHORT, axis=0)
     sessions, meet, alone, both = [model.session(), model.session()], threading.Barrier(2), [], []
 

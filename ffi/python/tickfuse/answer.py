@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tickfuse import _card
 from tickfuse.schema import Schema
 
 if TYPE_CHECKING:
@@ -72,10 +73,7 @@ class Answer:
 
     def _repr_html_(self) -> str:
         cells = zip(self.names, self.values.tolist(), self.units, strict=True)
-        rows = "".join(
-            f"<tr><td>{escape(n)}</td><td style='text-align:right'>{v:g}</td><td>{escape(u)}</td></tr>" for n, v, u in cells
-        )
-        return f"<table>{rows}</table>{escape(_flags_text(self.flags))}"
+        return _card.table([], [(n, f"{v:.6g}", u) for n, v, u in cells]) + escape(_flags_text(self.flags))
 
 
 class Answers:
@@ -150,6 +148,11 @@ class Answers:
 
     def __repr__(self) -> str:
         return f"Answers({len(self)} windows of {', '.join(self.names)}{_flags_text(self.flags)})"
+
+    def _repr_html_(self) -> str:
+        return _card.of_answers(
+            self.names, self.units, self.values, self.index, f"{len(self)} answers{_flags_text(self.flags)}"
+        )
 
 
 def _place(names: tuple[str, ...], name: str) -> int:

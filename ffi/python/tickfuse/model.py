@@ -8,8 +8,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from tickfuse import _library
-from tickfuse._card import html
+from tickfuse import _card, _library
 from tickfuse._library import Handle, OpenOptions, check, library
 from tickfuse._owner import Owner
 from tickfuse.contexts import Contexts, ContextShape, shape_of
@@ -186,7 +185,7 @@ class Model(Owner):
         return f"<tickfuse.Model {self.name!r} {self.schema.family} {self._hash[:8]} on {self._level}, {where}{state}>"
 
     def _repr_html_(self) -> str:
-        return html(self)
+        return _card.of_model(self)
 
 
 def _reopen(path: str, hash_: str, wishes: dict[str, Any]) -> Model:

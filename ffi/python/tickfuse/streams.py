@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tickfuse import arrays
+from tickfuse import _card, arrays
 from tickfuse._library import STEP_ANSWER, Handle, check, library
 from tickfuse.answer import Answer, Flags
 from tickfuse.contexts import Contexts
@@ -56,6 +56,11 @@ class Steps(NamedTuple):
         """One symbol's answer; None while too little was seen."""
         at = _number(self.symbols, symbol)
         return Answer(self.schema, self.values[at], Flags(int(self.flags[at]))) if self.has_answer[at] else None
+
+    def _repr_html_(self) -> str:
+        waiting = len(self.symbols) - int(self.has_answer.sum())
+        note = f"{len(self.symbols)} symbols" + (f", of which {waiting} wait for rows" if waiting else "")
+        return _card.of_answers(self.names, self.units, self.values, self.symbols, note)
 
 
 class StreamSet(Taker):

@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's own checks, and the real trainer on frames and arrays; synthetic rows unless said otherwise."""
+"""The estimators: scikit-learn's own checks, and the real trainer; rows are synthetic unless said otherwise."""
 
 import pickle
 import subprocess

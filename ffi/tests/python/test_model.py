@@ -12,21 +12,11 @@ from pathlib import Path
 import pytest
 import tickfuse
 from conftest import ROOT, Case
-from tickfuse import (
-    BundleError,
-    BundleReadError,
-    ClosedError,
-    LibraryError,
-    Model,
-    OptionError,
-    _library,
-)
+from tickfuse import BundleError, BundleReadError, ClosedError, LibraryError, Model, OptionError, _library
 
 # Handles in the caller's memory; what the schema's JSON or the size of an array says too; fast handles, whose call costs ctypes
 # as much as a prepared one does.
-UNUSED = re.compile(
-    r"\w+_(size|align|init)|model_(input|output|arrival)|streams_n_symbols|sliding_n_windows|fast_\w+"
-)
+UNUSED = re.compile(r"\w+_(size|align|init)|model_(input|output|arrival)|streams_n_symbols|sliding_n_windows|fast_\w+")
 HOSTILE = ROOT / "fixtures" / "hostile"
 
 
@@ -35,11 +25,7 @@ def test_a_model_says_what_rust_says(case: Case) -> None:
     for key in ("hash", "level", "lookback", "n_rows"):
         assert getattr(model, key) == case.said[key], key
     assert list(model.schema.output_names) == case.said["output_names"]
-    assert (
-        len(model.schema.output_units)
-        == len(case.said["output_names"])
-        == model.n_outputs
-    )
+    assert len(model.schema.output_units) == len(case.said["output_names"]) == model.n_outputs
     assert model.n_features == len(model.inputs) == case.windows.shape[2]
     assert model.path == case.path
 
@@ -47,16 +33,8 @@ def test_a_model_says_what_rust_says(case: Case) -> None:
 def test_the_schema_is_read_in_full(cases: dict[str, Case]) -> None:
     dated, tft = (Model(cases[name].path) for name in ("lstm_dated", "tft"))
     schema = dated.schema
-    assert (schema.family, schema.precision, schema.arrival) == (
-        "lstm",
-        "f32",
-        "pre_rolled",
-    )
-    assert (schema.bar_interval_ns, schema.horizon, schema.target) == (
-        60_000_000_000,
-        5,
-        "close[t+5] > close[t]",
-    )
+    assert (schema.family, schema.precision, schema.arrival) == ("lstm", "f32", "pre_rolled")
+    assert (schema.bar_interval_ns, schema.horizon, schema.target) == (60_000_000_000, 5, "close[t+5] > close[t]")
     assert schema.provenance == {"seed": 7}
     assert [(i.name, i.role, i.missing) for i in dated.inputs] == [
         ("x0", "observed", "reject"),
@@ -64,39 +42,18 @@ def test_the_schema_is_read_in_full(cases: dict[str, Case]) -> None:
         ("x2", "observed", "reject"),
     ]
     assert dated.inputs[1].scaler == tickfuse.Scaler(0.5, 2.0)
-    assert [(o.name, o.kind, o.labels, o.unit) for o in dated.outputs] == [
-        ("y", "softmax", ("a", "b", "c"), "one")
-    ]
-    assert (tft.inputs[0].categories, tft.inputs[0].unknown, tft.inputs[0].role) == (
-        ("a", "b", "c"),
-        1,
-        "static",
-    )
+    assert [(o.name, o.kind, o.labels, o.unit) for o in dated.outputs] == [("y", "softmax", ("a", "b", "c"), "one")]
+    assert (tft.inputs[0].categories, tft.inputs[0].unknown, tft.inputs[0].role) == (("a", "b", "c"), 1, "static")
     assert tft.schema.n_steps == 3
     assert Model(cases["lstm_bars"].path).inputs[0].feature == "close"
 
 
-def test_the_card_shows_what_matters_and_escapes_it(
-    cases: dict[str, Case], tmp_path: Path
-) -> None:
+def test_the_card_shows_what_matters_and_escapes_it(cases: dict[str, Case], tmp_path: Path) -> None:
     model = Model(cases["lstm_dated"].path)
     card = model._repr_html_()
-    for text in (
-        "small",
-        model.hash,
-        model.level,
-        "7 rows",
-        "close[t+5] &gt; close[t]",
-        "5 bars",
-        "60 s",
-        "y.b",
-        "x1",
-    ):
+    for text in ("small", model.hash, model.level, "7 rows", "close[t+5] &gt; close[t]", "5 bars", "60 s", "y.b", "x1"):
         assert text in card, text
-    assert (
-        "7 rows and" not in card
-        and "5 rows and 3 ahead" in Model(cases["tft"].path)._repr_html_()
-    )
+    assert "7 rows and" not in card and "5 rows and 3 ahead" in Model(cases["tft"].path)._repr_html_()
     assert model.hash[:8] in repr(model) and str(model.path) in repr(model)
 
 
@@ -108,16 +65,8 @@ def test_closing_twice_is_fine_and_use_after_it_is_not(lstm: Case) -> None:
     assert model.hash == lstm.said["hash"]
     assert session.predict(lstm.windows[0]).values.tolist() == lstm.answers[0].tolist()
     assert stream.push(lstm.windows[0][0]).answer is None
-    for use in (
-        model.session,
-        model.stream,
-        model.__enter__,
-        lambda: pickle.dumps(model),
-        lambda: model.context_shape,
-    ):
-        with pytest.raises(
-            ClosedError, match="model `small`: used after it was closed"
-        ):
+    for use in (model.session, model.stream, model.__enter__, lambda: pickle.dumps(model), lambda: model.context_shape):
+        with pytest.raises(ClosedError, match="model `small`: used after it was closed"):
             use()
 
 
@@ -131,18 +80,13 @@ def test_a_pickle_is_path_and_hash(lstm: Case) -> None:
         pickle.dumps(model.session())
 
 
-def test_a_pickle_refuses_another_model_at_its_path(
-    cases: dict[str, Case], tmp_path: Path
-) -> None:
+def test_a_pickle_refuses_another_model_at_its_path(cases: dict[str, Case], tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     shutil.copy(cases["lstm_f32"].path, path)
     pickled = pickle.dumps(Model(path))
     os.replace(shutil.copy(cases["lstm_dated"].path, tmp_path / "other"), path)
     expected, found = (cases[name].said["hash"] for name in ("lstm_f32", "lstm_dated"))
-    with pytest.raises(
-        BundleError,
-        match=f"{path}: expected the model with hash {expected}, found {found}",
-    ):
+    with pytest.raises(BundleError, match=f"{path}: expected the model with hash {expected}, found {found}"):
         pickle.loads(pickled)
 
 
@@ -165,18 +109,14 @@ def test_an_alias_is_followed_once(lstm: Case, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        BundleReadError, match=r"nowhere\.safetensors: No such file"
-    ) as e:
+    with pytest.raises(BundleReadError, match=r"nowhere\.safetensors: No such file") as e:
         Model(tmp_path / "nowhere.safetensors")
     assert e.value.status == 200
     assert isinstance(e.value, OSError)
     assert pickle.loads(pickle.dumps(e.value)).status == 200
 
 
-def test_every_hostile_file_is_a_bundle_error_with_the_librarys_text(
-    built: Path,
-) -> None:
+def test_every_hostile_file_is_a_bundle_error_with_the_librarys_text(built: Path) -> None:
     files = sorted(HOSTILE.glob("*.safetensors"))
     assert len(files) > 40
     for file in files:
@@ -197,10 +137,7 @@ def test_checks_can_be_declined(built: Path) -> None:
 
 
 def test_options_are_checked(lstm: Case) -> None:
-    with pytest.raises(
-        OptionError,
-        match="level: expected one of portable, avx2, avx512, avx512bf16 or None, found 'sse'",
-    ):
+    with pytest.raises(OptionError, match="level: expected one of portable, avx2, avx512, avx512bf16 or None, found 'sse'"):
         Model(lstm.path, level="sse")
     with pytest.raises(OptionError, match="path: expected no zero byte"):
         Model(f"{lstm.path}\0")
@@ -213,16 +150,8 @@ def test_options_are_checked(lstm: Case) -> None:
 def test_every_function_of_the_header_is_declared_with_its_parameters() -> None:
     header = (ROOT / "ffi" / "include" / "tickfuse.h").read_text()
     text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    found = re.findall(
-        r"^([\w ]+?[ *]+)tickfuse_(\w+)\(([^)]*)\) TICKFUSE_NOEXCEPT",
-        text,
-        flags=re.MULTILINE,
-    )
-    found = [
-        (result, name, parameters)
-        for result, name, parameters in found
-        if not UNUSED.fullmatch(name)
-    ]
+    found = re.findall(r"^([\w ]+?[ *]+)tickfuse_(\w+)\(([^)]*)\) TICKFUSE_NOEXCEPT", text, flags=re.MULTILINE)
+    found = [(result, name, parameters) for result, name, parameters in found if not UNUSED.fullmatch(name)]
     assert {name for _, name, _ in found} == set(_library.FUNCTIONS)
     for result, name, parameters in found:
         returns, takes = _library.FUNCTIONS[name]
@@ -230,18 +159,12 @@ def test_every_function_of_the_header_is_declared_with_its_parameters() -> None:
         expected = (
             []
             if parameters == "void"
-            else [
-                c_type(p.strip().rsplit(" ", 1)[0] + "*" * p.count("*"))
-                for p in parameters.split(",")
-            ]
+            else [c_type(p.strip().rsplit(" ", 1)[0] + "*" * p.count("*")) for p in parameters.split(",")]
         )
         assert len(takes) == len(expected), name
         for taken, wanted in zip(takes, expected, strict=True):
             is_pointer = taken is ctypes.c_char_p or hasattr(taken, "contents")
-            assert taken is wanted or (wanted is ctypes.c_void_p and is_pointer), (
-                name,
-                taken,
-            )
+            assert taken is wanted or (wanted is ctypes.c_void_p and is_pointer), (name, taken)
 
 
 def c_type(text: str) -> object:
@@ -280,42 +203,26 @@ def test_structures_and_numbers_are_those_of_the_header() -> None:
         ("step", _library.Step),
         ("interpretation", _library.Interpretation),
     ]:
-        body = re.search(
-            rf"typedef struct tickfuse_{name} {{(.*?)}} tickfuse_{name};",
-            header,
-            flags=re.DOTALL,
-        )
+        body = re.search(rf"typedef struct tickfuse_{name} {{(.*?)}} tickfuse_{name};", header, flags=re.DOTALL)
         assert body, name
         fields = re.findall(r"(\w+)(?:\[\w+\])?;", re.sub(r"/\*.*?\*/", "", body[1]))
         assert [field for field, _ in structure._fields_] == fields
 
 
-def test_a_library_that_is_missing_or_another_one_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_that_is_missing_or_another_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = _library.library.__wrapped__
     monkeypatch.setenv(_library.ENVIRONMENT, str(tmp_path / "none.so"))
-    with pytest.raises(
-        LibraryError,
-        match=r"none\.so: the shared library was not loaded .*cargo build -p tickfuse-ffi",
-    ):
+    with pytest.raises(LibraryError, match=r"none\.so: the shared library was not loaded .*cargo build -p tickfuse-ffi"):
         load()
     monkeypatch.setenv(_library.ENVIRONMENT, ctypes.util.find_library("m") or "")
-    with pytest.raises(
-        LibraryError, match="expected the Tickfuse library, found none of its functions"
-    ):
+    with pytest.raises(LibraryError, match="expected the Tickfuse library, found none of its functions"):
         load()
 
 
-def test_a_library_of_another_interface_is_refused(
-    built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_of_another_interface_is_refused(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = _library.library.__wrapped__
     load()
     for version in (_library.ABI_VERSION + 1, _library.ABI_VERSION + 0x10000):
         monkeypatch.setattr(_library, "ABI_VERSION", version)
-        with pytest.raises(
-            LibraryError,
-            match=f"expected interface {version >> 16}.{version & 0xFFFF} or a later minor",
-        ):
+        with pytest.raises(LibraryError, match=f"expected interface {version >> 16}.{version & 0xFFFF} or a later minor"):
             load()

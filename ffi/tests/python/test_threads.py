@@ -15,9 +15,7 @@ from tickfuse import BusyError, Model, Session
 N_WINDOWS = 20_000
 
 
-def in_background(
-    work: Callable[[], object],
-) -> tuple[threading.Thread, threading.Event]:
+def in_background(work: Callable[[], object]) -> tuple[threading.Thread, threading.Event]:
     """A thread doing `work` that has begun, and the event of its end."""
     begun, ended = threading.Event(), threading.Event()
 
@@ -37,14 +35,10 @@ def in_background(
 @pytest.fixture
 def many(lstm: Case) -> np.ndarray:
     """Windows for one long call."""
-    return np.ascontiguousarray(
-        np.broadcast_to(lstm.windows[0], (N_WINDOWS, *lstm.windows[0].shape))
-    )
+    return np.ascontiguousarray(np.broadcast_to(lstm.windows[0], (N_WINDOWS, *lstm.windows[0].shape)))
 
 
-def test_other_threads_run_during_a_call_and_a_session_in_use_is_refused(
-    lstm: Case, many: np.ndarray
-) -> None:
+def test_other_threads_run_during_a_call_and_a_session_in_use_is_refused(lstm: Case, many: np.ndarray) -> None:
     model = Model(lstm.path)
     session, own = model.session(N_WINDOWS), model.session(1)
     refused = answered = 0
@@ -57,9 +51,7 @@ def test_other_threads_run_during_a_call_and_a_session_in_use_is_refused(
     while not refused:
         thread, ended = in_background(long_call)
         while not ended.is_set():
-            answered += bool(
-                (own.predict(lstm.windows[0]).values == lstm.answers[0]).all()
-            )
+            answered += bool((own.predict(lstm.windows[0]).values == lstm.answers[0]).all())
             try:
                 session.predict(lstm.windows[0])
             except BusyError as e:
@@ -67,14 +59,10 @@ def test_other_threads_run_during_a_call_and_a_session_in_use_is_refused(
                 refused += 1
         thread.join()
     assert answered >= refused > 0
-    np.testing.assert_array_equal(
-        session.predict(lstm.windows[0]).values, lstm.answers[0]
-    )
+    np.testing.assert_array_equal(session.predict(lstm.windows[0]).values, lstm.answers[0])
 
 
-def test_closing_in_another_thread_lets_the_call_end(
-    lstm: Case, many: np.ndarray
-) -> None:
+def test_closing_in_another_thread_lets_the_call_end(lstm: Case, many: np.ndarray) -> None:
     found: list[np.ndarray] = []
     for _ in range(5):
         session = Model(lstm.path).session(N_WINDOWS)
@@ -107,21 +95,14 @@ def test_threads_with_sessions_of_one_model_get_their_own_answers(case: Case) ->
     for thread in threads:
         thread.join()
     for i, answers in found.items():
-        np.testing.assert_array_equal(
-            answers, np.broadcast_to(case.answers[i % 12], (200, case.answers.shape[1]))
-        )
+        np.testing.assert_array_equal(answers, np.broadcast_to(case.answers[i % 12], (200, case.answers.shape[1])))
     assert len(found) == 8
 
 
-def test_threads_that_share_a_set_or_a_series_are_refused_or_answered_right(
-    lstm: Case,
-) -> None:
+def test_threads_that_share_a_set_or_a_series_are_refused_or_answered_right(lstm: Case) -> None:
     model = Model(lstm.path)
     streams, session = model.streams(64), model.session()
-    rows, series = (
-        np.ascontiguousarray(np.repeat(lstm.windows[0][:1], 64, axis=0)),
-        np.concatenate([*lstm.windows] * 50),
-    )
+    rows, series = np.ascontiguousarray(np.repeat(lstm.windows[0][:1], 64, axis=0)), np.concatenate([*lstm.windows] * 50)
     expected = model.session().predict_series(series).values
     refused: list[int] = []
 
@@ -154,9 +135,7 @@ def test_models_sessions_and_streams_go_on_on_both_sides_of_a_fork(case: Case) -
     child = os.fork()
     if child == 0:
         same = (session.predict(case.windows[3]).values == case.answers[3]).all()
-        same &= (
-            model.session().predict_batch(case.windows).values == case.answers
-        ).all()
+        same &= (model.session().predict_batch(case.windows).values == case.answers).all()
         same &= (session.predict_series(series).values == slid).all()
         bound()
         same &= (bound.out == case.answers[0]).all()
@@ -164,9 +143,7 @@ def test_models_sessions_and_streams_go_on_on_both_sides_of_a_fork(case: Case) -
         model.close()
         os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    np.testing.assert_array_equal(
-        session.predict(case.windows[3]).values, case.answers[3]
-    )
+    np.testing.assert_array_equal(session.predict(case.windows[3]).values, case.answers[3])
 
 
 def test_a_model_travels_to_another_process(lstm: Case) -> None:
