@@ -1,7 +1,8 @@
 """Frames of pandas, polars and pyarrow, and mappings of columns, turned into rows by column name.
 
 Nothing is guessed: a column that is missing, doubled or of another type is refused by name, and the order of a frame's columns
-means nothing. None of the three libraries is imported.
+means nothing. None of the three libraries is imported, but for pyarrow where a frame of yet another library comes, which hands
+its columns over as Arrow does (`__arrow_c_stream__`).
 """
 
 import sys
@@ -15,9 +16,12 @@ from tickfuse.errors import SchemaError
 from tickfuse.schema import Input, Schema
 
 
+CAPSULE = "__arrow_c_stream__"
+
+
 def is_frame(data: Any) -> bool:
     """Whether `rows` may be asked to read it."""
-    return isinstance(data, Mapping) or _library_of(data) is not None
+    return isinstance(data, Mapping) or _library_of(data) is not None or hasattr(data, CAPSULE)
 
 
 def rows(name: str, frame: Any, schema: Schema) -> NDArray[Any]:
@@ -127,6 +131,9 @@ class _Columns:
 
     def __init__(self, name: str, frame: Any) -> None:
         self.name, self.frame, self.library = name, frame, _library_of(frame)
+        if self.library is None and hasattr(frame, CAPSULE):
+            self.frame, self.library = _table(name, frame), "pyarrow"
+            frame = self.frame
         if hasattr(frame, "collect"):
             raise SchemaError(f"{name}: expected a frame, found a lazy one; collect() it")
         names = frame.column_names if self.library == "pyarrow" and hasattr(frame, "column_names") else None
@@ -161,6 +168,15 @@ class _Columns:
         if values.ndim != 1:
             raise SchemaError(f"{self.name}: column `{column}`: expected one dimension, found {values.ndim}")
         return values
+
+
+def _table(name: str, frame: Any) -> Any:
+    """A frame of whatever library, as Arrow has it; nothing is copied."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise SchemaError(f"{name}: a {type(frame).__qualname__} is read by pyarrow, which is not installed") from None
+    return pyarrow.table(frame)
 
 
 def _of_pandas(series: Any) -> NDArray[Any]:
