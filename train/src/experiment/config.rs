@@ -100,9 +100,12 @@ pub struct DataConfig {
     /// Bars that may be missing between two neighbours before a new segment begins.
     #[serde(default)]
     pub max_missing_bars: u32,
+    /// Whether the times only number the rows: the model then states no bar interval.
+    #[serde(default)]
+    pub ordinal: bool,
 }
 
-/// What a row holds: a named list, or a list of definitions.
+/// What a row holds: a named list, a list of definitions, or columns of the snapshot's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeaturesConfig {
@@ -110,6 +113,8 @@ pub enum FeaturesConfig {
     Set(String),
     /// Definitions in order.
     List(Vec<FeatureDef>),
+    /// Columns as they stand in the files.
+    Columns(Vec<String>),
 }
 
 /// Windows and label.
@@ -168,6 +173,10 @@ impl TrainConfig {
     /// # Errors
     /// The first that do not.
     pub(super) fn check(&self) -> Result<(), ExperimentError> {
+        if matches!(&self.features, FeaturesConfig::Columns(names) if names.is_empty()) {
+            let text = "features: expected one column or more, found none";
+            return Err(ExperimentError::Net(text.into()));
+        }
         let (horizon, n_ahead) = (self.window.horizon, self.net.n_ahead());
         if n_ahead > 0 && n_ahead != horizon {
             return Err(ExperimentError::Net(format!(
@@ -177,18 +186,33 @@ impl TrainConfig {
         self.tables.map_or(Ok(()), |tables| tables.check(&self.net))
     }
 
-    /// The feature definitions.
+    /// The feature definitions; none where the files bring the features.
     ///
     /// # Errors
     /// An unknown set, with the known ones.
-    pub fn feature_defs(&self) -> Result<Vec<FeatureDef>, ExperimentError> {
+    pub fn feature_defs(&self) -> Result<Option<Vec<FeatureDef>>, ExperimentError> {
         match &self.features {
-            FeaturesConfig::List(list) => Ok(list.clone()),
-            FeaturesConfig::Set(name) => standard_set(name).ok_or_else(|| ExperimentError::FeatureSet {
-                found: name.clone(),
-                known: STANDARD_SETS.map(|(name, _)| name).join(", "),
-            }),
+            FeaturesConfig::List(list) => Ok(Some(list.clone())),
+            FeaturesConfig::Set(name) => match standard_set(name) {
+                Some(list) => Ok(Some(list)),
+                None => Err(ExperimentError::FeatureSet {
+                    found: name.clone(),
+                    known: STANDARD_SETS.map(|(name, _)| name).join(", "),
+                }),
+            },
+            FeaturesConfig::Columns(_) => Ok(None),
         }
+    }
+
+    /// The columns read from the snapshot's files beside the bars: features, then labels.
+    #[must_use]
+    pub fn file_columns(&self) -> Vec<String> {
+        let features = match &self.features {
+            FeaturesConfig::Columns(names) => names.clone(),
+            FeaturesConfig::Set(_) | FeaturesConfig::List(_) => Vec::new(),
+        };
+        let labels = self.labels.iter().filter_map(LabelColumn::of_file);
+        features.into_iter().chain(labels.map(str::to_owned)).collect()
     }
 }
 
@@ -217,7 +241,7 @@ mod tests {
         let config: TrainConfig = toml::from_str(TEXT).unwrap();
         assert_eq!(config.precision, Precision::F32);
         assert_eq!(config.fit, FitConfig::default());
-        assert!(!config.feature_defs().unwrap().is_empty());
+        assert!(!config.feature_defs().unwrap().unwrap().is_empty());
     }
 
     const XTREND: &str = r#"
