@@ -28,5 +28,6 @@ pub(crate) use linear::LINEAR_ROWS;
 pub(crate) use lstm::{LastStep, MAX_BATCH, Recurrence};
 pub(crate) use norm::{Gated, NormWeights};
 pub use rows::Affine;
+pub(crate) use rows::keep_normal;
 pub(crate) use select::{Column, ScalarAffine};
 pub use table::Kernels;
