@@ -130,6 +130,32 @@ impl Model {
         &self.bundle
     }
 
+    /// Touches every page of the file, so that none has to be fetched by the first answers; its bytes. [`Model::open`] has done so
+    /// already: of use after a long rest, when the system may have given pages away.
+    pub fn prefault(&self) -> usize {
+        self.bundle.storage().prefault()
+    }
+
+    /// Asks the system to lay the weights on large pages. A copy ([`Model::open_copied`]) can have them, a mapping only on some file
+    /// systems.
+    ///
+    /// # Errors
+    /// The system's reason; [`std::io::ErrorKind::Unsupported`] for a model opened from memory. The model serves as before.
+    #[cfg(all(feature = "std", target_os = "linux"))]
+    pub fn advise_huge_pages(&self) -> std::io::Result<()> {
+        self.bundle.storage().advise_huge_pages()
+    }
+
+    /// Keeps the weights in memory while the model lives: the system gives none of their pages away.
+    ///
+    /// # Errors
+    /// The system's reason, such as its limit of locked memory (`ulimit -l`); [`std::io::ErrorKind::Unsupported`] for a model opened
+    /// from memory. The model serves as before.
+    #[cfg(all(feature = "std", unix))]
+    pub fn lock_in_memory(&self) -> std::io::Result<()> {
+        self.bundle.storage().lock_in_memory()
+    }
+
     /// Whether the weights are the file's own pages.
     #[must_use]
     pub fn is_mapped(&self) -> bool {

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 use tickfuse_core::bundle::{Arrival, Net, Schema};
-use tickfuse_core::{Level, Model, OpenOptions, Session, Stream};
+use tickfuse_core::{Level, Model, OpenOptions, Session, Step, Stream, StreamSet};
 
 struct Counting;
 
@@ -163,14 +163,26 @@ fn streams() -> impl Iterator<Item = (Stream, Vec<f32>)> {
         let bytes = families::file(&schema, &families::tensors(&schema));
         (schema, bytes)
     });
-    stacks.chain(others).filter_map(|(schema, bytes)| {
-        let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
-        let rows = match schema.net {
-            Net::Lstm(_) => vec![0.25; 4 * schema.n_features() * schema.n_rows()],
-            _ => families::windows(&schema, 4).concat(),
-        };
-        Some((Stream::new(&model).ok()?, rows))
-    })
+    let tft = families::tft_schema(families::TftSize {
+        n_ahead: 0,
+        ..families::SMALL_TFT
+    });
+    let tft = Schema {
+        arrival: Arrival::PreRolled,
+        ..tft
+    };
+    let tft_file = families::file(&tft, &families::tensors(&tft));
+    stacks
+        .chain(others)
+        .chain([(tft, tft_file)])
+        .filter_map(|(schema, bytes)| {
+            let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
+            let rows = match schema.net {
+                Net::Lstm(_) => vec![0.25; 4 * schema.n_features() * schema.n_rows()],
+                _ => families::windows(&schema, 4).concat(),
+            };
+            Some((Stream::new(&model).ok()?, rows))
+        })
 }
 
 #[test]
@@ -201,5 +213,51 @@ fn streams_and_their_copies_never_allocate() {
             let _ = copy.push(&rows[..n_features], &mut out).unwrap();
         });
         assert_eq!(allocations, 0, "{what}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_pushes_of_every_family_never_allocate() {
+    for (mut stream, rows) in streams() {
+        let schema = stream.model().schema();
+        let (n_features, what) = (schema.n_features(), format!("{:?}", schema.net));
+        let mut out = vec![0.0; schema.n_outputs()];
+        let mut n_answers = 0;
+        let allocations = count(|| {
+            for (i, row) in rows.chunks_exact(n_features).cycle().take(100_000).enumerate() {
+                let step = stream.push(row, &mut out).unwrap();
+                n_answers += usize::from(matches!(step, Step::Answer(_)));
+                if i % 2 == 0 {
+                    stream.prepare();
+                }
+            }
+        });
+        assert!(n_answers > 99_900, "{what}: {n_answers}");
+        assert_eq!(allocations, 0, "{what}");
+    }
+}
+
+#[test]
+fn sets_of_streams_never_allocate() {
+    for (stream, rows) in streams() {
+        let (model, n) = (stream.model(), 7);
+        let (n_features, n_outputs) = (model.schema().n_features(), model.schema().n_outputs());
+        let mut set = StreamSet::new(model, n).unwrap();
+        let mut other = StreamSet::new(model, n).unwrap();
+        let mut out = vec![0.0; n * n_outputs];
+        let mut steps = vec![Step::WarmingUp { remaining: 0 }; n];
+        let rows: Vec<Vec<f32>> = rows.chunks_exact(n_features).map(|row| row.repeat(n)).collect();
+        let allocations = count(|| {
+            for rows in &rows {
+                set.push_all(rows, &mut out, &mut steps).unwrap();
+                set.push_all(&rows[1..], &mut out, &mut steps).unwrap_err();
+                set.peek_all(rows, &mut out, &mut steps).unwrap();
+                let _ = set.push(3, &rows[..n_features], &mut out[..n_outputs]).unwrap();
+                set.prepare_some(1);
+                set.prepare();
+                other.clone_from(&set);
+            }
+        });
+        assert_eq!(allocations, 0, "{:?}", model.schema().net);
     }
 }

@@ -98,12 +98,16 @@ const TEST_FILES: [&str; 3] = [
 ];
 
 /// Where unsafe code may stand, and why.
-const UNSAFE: [(&str, &str); 7] = [
+const UNSAFE: [(&str, &str); 8] = [
     ("core/src/simd/", "intrinsics"),
     ("core/src/kernels/table.rs", "calls into functions of a CPU level"),
     ("core/src/bundle/view.rs", "bytes of the file as numbers"),
     ("core/src/bundle/storage.rs", "the mapping"),
     ("core/tests/allocation.rs", "a counting allocator"),
+    (
+        "core/tests/tails.rs",
+        "a mapping behind which nothing lies, and the control word",
+    ),
     (
         "core/tests/no_std/",
         "an allocator and an entry point without std",

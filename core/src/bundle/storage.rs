@@ -58,9 +58,15 @@ pub struct Storage(Kind);
 
 enum Kind {
     Owned(AlignedBytes),
+    /// Pages of this process alone.
+    #[cfg(feature = "std")]
+    Copied(memmap2::Mmap),
     #[cfg(feature = "std")]
     Mapped(memmap2::Mmap),
 }
+
+/// The smallest page of any target that is run.
+const PAGE_BYTES: usize = 4096;
 
 impl Storage {
     /// A copy of `bytes`.
@@ -79,8 +85,16 @@ impl Storage {
         match &self.0 {
             Kind::Owned(copy) => copy.bytes(),
             #[cfg(feature = "std")]
-            Kind::Mapped(map) => map,
+            Kind::Copied(map) | Kind::Mapped(map) => map,
         }
+    }
+
+    /// Reads a byte of every page, so that none is missing when it is needed; the number of bytes that lie on them.
+    pub fn prefault(&self) -> usize {
+        for line in self.bytes().iter().step_by(PAGE_BYTES) {
+            core::hint::black_box(*line);
+        }
+        self.bytes().len()
     }
 
     /// Whether the bytes are the file's own pages instead of a copy.
@@ -88,6 +102,8 @@ impl Storage {
     pub fn is_mapped(&self) -> bool {
         match &self.0 {
             Kind::Owned(_) => false,
+            #[cfg(feature = "std")]
+            Kind::Copied(_) => false,
             #[cfg(feature = "std")]
             Kind::Mapped(_) => true,
         }
@@ -111,7 +127,7 @@ impl fmt::Debug for Storage {
 
 #[cfg(feature = "std")]
 mod files {
-    use super::{AlignedBytes, Kind, OpenError, Storage};
+    use super::{Kind, OpenError, Storage};
     use alloc::format;
     use std::fs::{self, File};
     use std::io::{self, Read};
@@ -131,7 +147,7 @@ mod files {
             Ok(Self(Kind::Mapped(map)))
         }
 
-        /// Reads the whole file into own memory.
+        /// Reads the whole file into own pages.
         ///
         /// # Errors
         /// [`OpenError::Io`] with path and the system's reason; also for anything but a regular file.
@@ -139,10 +155,40 @@ mod files {
             let mut file = open_regular(path).map_err(|e| io_error(path, &e))?;
             let len = file.metadata().map_err(|e| io_error(path, &e))?.len();
             let len = usize::try_from(len).map_err(|e| io_error(path, &io::Error::other(e)))?;
-            let mut copy = AlignedBytes::zeroed(len)?;
-            file.read_exact(copy.bytes_mut())
-                .map_err(|e| io_error(path, &e))?;
-            Ok(copy.into())
+            let mut copy = memmap2::MmapMut::map_anon(len).map_err(|e| io_error(path, &e))?;
+            file.read_exact(&mut copy).map_err(|e| io_error(path, &e))?;
+            let copy = copy.make_read_only().map_err(|e| io_error(path, &e))?;
+            Ok(Self(Kind::Copied(copy)))
+        }
+
+        /// Asks the system for large pages under the bytes: a copy can have them, a mapping where the file system can.
+        ///
+        /// # Errors
+        /// The system's reason; [`io::ErrorKind::Unsupported`] where it is not asked.
+        #[cfg(target_os = "linux")]
+        pub fn advise_huge_pages(&self) -> io::Result<()> {
+            self.pages()?.advise(memmap2::Advice::HugePage)
+        }
+
+        /// Keeps the bytes in memory for as long as the value lives.
+        ///
+        /// # Errors
+        /// The system's reason, such as its limit of locked memory; [`io::ErrorKind::Unsupported`] where it is not asked.
+        #[cfg(unix)]
+        pub fn lock_in_memory(&self) -> io::Result<()> {
+            self.pages()?.lock()
+        }
+
+        /// The pages that hold these bytes alone.
+        #[cfg(unix)]
+        fn pages(&self) -> io::Result<&memmap2::Mmap> {
+            match &self.0 {
+                Kind::Copied(map) | Kind::Mapped(map) => Ok(map),
+                Kind::Owned(_) => Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "expected bytes of a file, found a copy of bytes in memory, which shares its pages",
+                )),
+            }
         }
     }
 
@@ -199,6 +245,27 @@ mod tests {
             assert_eq!(copied.bytes(), content);
             assert!(is_aligned(mapped.bytes()) && is_aligned(copied.bytes()));
         }
+    }
+
+    #[cfg(all(feature = "std", target_os = "linux"))]
+    #[test]
+    fn pages_of_files_can_be_touched_and_asked_for() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [1; 3 * PAGE_BYTES + 5]).unwrap();
+        for storage in [
+            Storage::map(file.path()).unwrap(),
+            Storage::read(file.path()).unwrap(),
+        ] {
+            assert_eq!(storage.prefault(), 3 * PAGE_BYTES + 5);
+            // A system may say no, and then says why.
+            for asked in [storage.advise_huge_pages(), storage.lock_in_memory()] {
+                assert!(asked.err().is_none_or(|reason| reason.raw_os_error().is_some()));
+            }
+        }
+        let shared = Storage::from_bytes(&[1; 9]).unwrap();
+        assert_eq!(shared.prefault(), 9);
+        let reason = shared.lock_in_memory().unwrap_err();
+        assert_eq!(reason.kind(), std::io::ErrorKind::Unsupported);
     }
 
     #[cfg(feature = "std")]

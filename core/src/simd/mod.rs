@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod denormals;
 mod lane;
 mod level;
 mod portable;
@@ -16,6 +17,7 @@ mod portable;
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::{Avx512, Avx512Bf16};
+pub use denormals::FlushDenormals;
 pub use lane::{LANES, Lane, PairLane};
 pub use level::Level;
 pub(crate) use portable::Portable;

@@ -13,6 +13,8 @@ pub(crate) struct Twin {
     spare: Stream,
     session: Session,
     rows: Vec<Vec<f32>>,
+    /// Answers that were compared.
+    n_compared: usize,
     schema: Schema,
 }
 
@@ -28,6 +30,7 @@ impl Twin {
             spare: Stream::new(&model).unwrap(),
             session: Session::new(&model, 1),
             rows: Vec::new(),
+            n_compared: 0,
             schema: schema.clone(),
         }
     }
@@ -71,6 +74,7 @@ impl Twin {
                 assert_eq!(out, untouched);
             }
             (Ok(Some((flags, expected))), Ok(Step::Answer(found))) => {
+                self.n_compared += 1;
                 assert_eq!(flags, found);
                 assert!(
                     expected.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()),
@@ -104,8 +108,8 @@ impl Twin {
     }
 }
 
-/// Random operations; a number in 0..100 per step decides.
-pub(crate) fn operate(schema: &Schema, bytes: &[u8], level: Level, n: usize) {
+/// Random operations, a number in 0..100 per step deciding; how many answers were compared.
+pub(crate) fn operate(schema: &Schema, bytes: &[u8], level: Level, n: usize) -> usize {
     let mut twin = Twin::new(schema, bytes, level);
     for step in 0..n {
         let dice = ((noise(9, step) + 1.0) * 50.0) as usize;
@@ -125,4 +129,5 @@ pub(crate) fn operate(schema: &Schema, bytes: &[u8], level: Level, n: usize) {
             }
         }
     }
+    twin.n_compared
 }
