@@ -17,9 +17,10 @@ fn window(criterion: &mut Criterion) {
     for prepared in prepared(&Case::ALL) {
         let (case, precision) = (prepared.case.name, precision_name(prepared.precision));
         eprintln!("{case} {precision}: file {}", prepared.hash);
-        let (window, mut out) = (prepared.batch(1), [0.0]);
+        let window = prepared.batch(1);
         for level in Level::available() {
             let mut session = prepared.session(level, 1);
+            let mut out = vec![0.0; session.model().schema().n_outputs()];
             group.bench_function(prepared.name(level), |b| {
                 b.iter(|| session.run(black_box(&window), black_box(&mut out)));
             });

@@ -51,8 +51,8 @@ def column(engine: object) -> str:
 
 def summary(rounds: list[dict]) -> dict:
     """Medians over rounds of each percentile, in microseconds, beside the rounds themselves."""
-    us = {p: round(median(r[p] for r in rounds) / 1e3, 3) for p in ("p50", "p99")}
-    return {"p50_us": us["p50"], "p99_us": us["p99"], "rounds_ns": rounds}
+    us = {f"{p}_us": round(median(r[p] for r in rounds) / 1e3, 3) for p in ("p50", "p99", "p999", "max")}
+    return us | {"rounds_ns": rounds}
 
 
 def ratios(engines: dict[str, dict]) -> list[dict]:
@@ -94,7 +94,7 @@ def machine_line(document: dict) -> str:
 
 def sections(document: dict) -> list[list[str]]:
     """The tables, each as lines of Markdown; empty where there is nothing to say."""
-    tables = (_latency_table, _deviation_table, _ratio_table, _form_table, _arrival_table)
+    tables = (_latency_table, _deviation_table, _ratio_table, _form_table, _arrival_table, _tail_table)
     return [make(document["cases"]) for make in tables]
 
 
@@ -158,6 +158,18 @@ def _arrival_table(cases: list[dict]) -> list[str]:
             cells = [f"{taken[part]['p50']:.2f} / {taken[part]['p99']:.2f}" for part in ("warm", "cold", "prepare")]
             rows.append([case["id"], name, *cells, rival, f"{peers[rival] / taken['warm']['p50']:.0f}x"])
     return table(["net", "engine", "row, warm", "row, cold", "prepare", "fastest peer's window", "its p50 to a warm row's"], rows) if rows else []
+
+
+def _tail_table(cases: list[dict]) -> list[str]:
+    """Tickfuse's tails: p50 / p99 / p99.9 / max of windows, arriving rows and bursts, and the first answer of a stream."""
+    rows = []
+    for case in cases:
+        for name, taken in case.get("arrivals", {}).items():
+            engine = case["engines"][name]
+            window = {p: engine[f"{p}_us"] for p in ("p50", "p99", "p999", "max")}
+            cells = [" / ".join(f"{part[p]:.2f}" for p in ("p50", "p99", "p999", "max")) for part in (window, taken["warm"], taken["burst"])]
+            rows.append([case["id"], name, *cells, f"{taken['first']:.2f}"])
+    return table(["net", "p50 / p99 / p99.9 / max, us", "window", "row, warm", "row of a burst", "first row"], rows) if rows else []
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

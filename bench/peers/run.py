@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "bench" / "out"
 MIN_CALLS = 200
 COLD_CALLS = 100
+PERCENTILES = ("p50", "p99", "p999", "max")
 LEFT_OUT = {"LSTM_C"}  # minutes per round; run where it is named
 
 
@@ -151,18 +152,20 @@ def _arrivals(case: Case, engines: list[Tickfuse], args: argparse.Namespace) -> 
 
 
 def _arrival(engine: Tickfuse, args: argparse.Namespace) -> dict:
-    """Percentiles in us of a row that arrives at a prepared stream, with warm and with cold caches, and of preparing."""
+    """Percentiles in us of a row that arrives at a prepared stream, with warm and with cold caches, of preparing, of the rows of a
+    burst that find nothing prepared, and the stream's first answer."""
     n = _n_calls(engine, args)
     warm = engine.latency(n, min(args.warmup, n), args.cpu, "arrival")
     cold = engine.latency(COLD_CALLS, 5, args.cpu, "arrival", cold=True)
-    taken = {"warm": warm["latency_ns"], "cold": cold["latency_ns"], "prepare": warm["prepare_ns"]}
-    return {name: {p: round(ns[p] / 1e3, 3) for p in ("p50", "p99")} for name, ns in taken.items()}
+    taken = {"warm": warm["latency_ns"], "cold": cold["latency_ns"], "prepare": warm["prepare_ns"], "burst": warm["burst_ns"]}
+    us = {name: {p: round(ns[p] / 1e3, 3) for p in PERCENTILES} for name, ns in taken.items()}
+    return us | {"first": round(warm["first_ns"] / 1e3, 3)}
 
 
 def _identity(rounds: list[dict]) -> dict:
     """Percentiles, and where the engine names them the level and the hash of its file."""
     named = {key: rounds[0][key] for key in ("level", "hash") if key in rounds[0]}
-    return named | summary([{key: r[key] for key in ("p50", "p99", "max", "n")} for r in rounds])
+    return named | summary([{key: r[key] for key in (*PERCENTILES, "n")} for r in rounds])
 
 
 def _time(case: Case, engine: Engine | Tickfuse, args: argparse.Namespace) -> dict:
@@ -197,8 +200,8 @@ def _time_calls(call, args: argparse.Namespace) -> dict:
         call()
         taken.append(clock() - start)
     gc.enable()
-    p50, p99 = np.percentile(taken, [50, 99], method="inverted_cdf")
-    return {"p50": int(p50), "p99": int(p99), "max": max(taken), "n": len(taken)}
+    p50, p99, p999 = (int(ns) for ns in np.percentile(taken, [50, 99, 99.9], method="inverted_cdf"))
+    return {"p50": p50, "p99": p99, "p999": p999, "max": max(taken), "n": len(taken)}
 
 
 def _write(document: dict) -> None:

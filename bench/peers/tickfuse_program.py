@@ -26,6 +26,14 @@ class Tickfuse:
         source = ["--weights", net / "weights.safetensors", "--config", net / "net.toml"]
         self._run("import", "torch", *source, "--out", self.bundle, "--precision", precision)
 
+    def inputs(self) -> list[dict]:
+        """The columns that a row has."""
+        return json.loads(self._run("inspect", self.bundle, "--json"))["schema"]["inputs"]
+
+    def predict(self, rows: Path, answers: Path) -> None:
+        """Answers every window of a table of rows."""
+        self._run("predict", self.bundle, "--input", rows, "--output", answers)
+
     def answers(self, windows: np.ndarray) -> np.ndarray:
         """Answers of all windows, `[n, n_outputs]`."""
         inputs, outputs = self.folder / "windows.npy", self.folder / "answers.npz"

@@ -8,7 +8,7 @@ pub mod memory;
 mod noise;
 mod prepared;
 
-pub use case::Case;
+pub use case::{Case, Family};
 pub use prepared::{N_WINDOWS, Prepared, precision_name};
 
 /// Fails unless every answer lies within `tolerance` of the oracle's.

@@ -140,6 +140,12 @@ impl BarRows {
         self.set.restore(from)
     }
 
+    /// Bars before a row no longer depends on where the series began.
+    #[must_use]
+    pub fn history(&self) -> usize {
+        self.set.history()
+    }
+
     /// Bars before the first row.
     #[must_use]
     pub fn warm_up(&self) -> usize {

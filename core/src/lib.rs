@@ -29,7 +29,7 @@
 //!
 //! # Map, lowest first
 //! [`error`], [`simd`] · [`bundle`] the model file · [`kernels`] · [`plain`] the oracle · `layers` · [`nets`] ·
-//! [`Model`] · [`Session`] · [`Stream`], [`Sliding`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
+//! [`Model`] · [`Session`] · [`Stream`], [`StreamSet`], [`Sliding`]; [`features`] and [`decide`] stand beside. Documents: `docs/design.md`, `docs/format.md` and
 //! `docs/numerics.md`, the last two normative.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]

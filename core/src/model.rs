@@ -112,6 +112,14 @@ impl Model {
         BarRows::new(self.schema())
     }
 
+    /// Bars that a stream must have taken before its answers no longer depend on where it began; `None` for a model that does
+    /// not make its rows from bars.
+    #[must_use]
+    pub fn n_bars(&self) -> Option<usize> {
+        let rows = self.bar_rows().ok()?;
+        Some(rows.history() + self.schema().lookback())
+    }
+
     /// Level of CPU features in use.
     #[must_use]
     pub fn level(&self) -> Level {

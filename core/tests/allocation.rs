@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 use tickfuse_core::bundle::{Arrival, Net, Schema};
-use tickfuse_core::{Level, Model, OpenOptions, Session, Step, Stream, StreamSet};
+use tickfuse_core::{Flags, Level, Model, OpenOptions, Session, Sliding, Step, Stream, StreamSet};
 
 struct Counting;
 
@@ -102,6 +102,35 @@ fn sessions_that_read_rows_never_allocate() {
             assert!(count(|| drop(session.interpret())) > 0, "{what}");
             let mut run = || session.run(&windows[..n_window], &mut out[..n_out]);
             assert_eq!(count(|| assert!(run().is_ok())), 0, "{what}, after a look inside");
+        }
+    }
+}
+
+#[test]
+fn windows_slid_over_a_series_never_allocate() {
+    let stacks = common::small_models().into_iter();
+    let others = families::small_schemas().map(|schema| {
+        let file = families::file(&schema, &families::tensors(&schema));
+        (schema, file)
+    });
+    for (schema, file) in stacks.chain(others) {
+        let n_features = schema.n_features();
+        let rows: Vec<f32> = (0..90 * n_features).map(|i| (i % 3) as f32).collect();
+        let mut bad = rows.clone();
+        bad[41 * n_features - 1] = f32::NAN;
+        for stride in [1, 4, 20] {
+            let model = families::session(&file, Level::detect()).model().clone();
+            let mut sliding = Sliding::new(&model, stride);
+            let n = sliding.n_windows(90);
+            let (mut out, mut flags) = (vec![0.0; n * schema.n_outputs()], vec![Flags::NONE; n]);
+            let allocations = count(|| {
+                for _ in 0..3 {
+                    assert!(sliding.run(&rows, &mut out, &mut flags).is_ok());
+                    assert!(sliding.run(&bad, &mut out, &mut flags).is_err());
+                    assert!(sliding.run(&rows[1..], &mut out, &mut flags).is_err());
+                }
+            });
+            assert_eq!(allocations, 0, "{:?}, stride {stride}", schema.net);
         }
     }
 }

@@ -140,6 +140,7 @@ impl Torch {
             target: None,
             arrival: Arrival::PreRolled,
             normalizers: Vec::new(),
+            tables: None,
             golden_tolerance: golden_tolerance as f32,
             provenance: serde_json::Map::new(),
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who may use whom inside core, and for what. Tests at the foot of a file may use anything.
-const EDGES: [(&str, &str, &str); 65] = [
+const EDGES: [(&str, &str, &str); 74] = [
     (
         "bar_rows",
         "bundle",
@@ -70,6 +70,14 @@ const EDGES: [(&str, &str, &str); 65] = [
     ("session", "kernels", "scaling and output functions"),
     ("session", "model", "the model it serves"),
     ("session", "nets", "the net's buffers"),
+    ("sliding", "bundle", "policies and kinds of the schema"),
+    ("sliding", "columns", "reads rows and finishes answers"),
+    ("sliding", "error", "its errors"),
+    ("sliding", "flags", "remarks about an answer"),
+    ("sliding", "kernels", "the batch that nets take"),
+    ("sliding", "model", "the model it serves"),
+    ("sliding", "nets", "the net's buffers"),
+    ("sliding", "session", "whole windows, and the checks of a row"),
     ("stream", "bar_rows", "makes rows of bars"),
     ("stream", "bundle", "policies of the schema"),
     ("stream", "columns", "reads rows and finishes answers"),
@@ -87,6 +95,7 @@ const EDGES: [(&str, &str, &str); 65] = [
     ("root", "nets", "the public names"),
     ("root", "session", "the public names"),
     ("root", "simd", "the public names"),
+    ("root", "sliding", "the public names"),
     ("root", "stream", "the public names"),
 ];
 

@@ -138,10 +138,7 @@ fn denormal_inputs_have_the_answers_of_zeros_with_and_without_the_guard() {
             for (found, expected) in bits(&model, &denormals, &mut out).iter().zip(&expected) {
                 let (found, expected) = (f32::from_bits(*found), f32::from_bits(*expected));
                 let what = format!("{:?} on {}", schema.net, level.name());
-                assert!(
-                    (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
-                    "{what}: {found} {expected}"
-                );
+                assert_eq!(found.to_bits(), expected.to_bits(), "{what}: {found} {expected}");
             }
             // SAFETY: the inputs were computed before, and what the guard makes of them is what is tested.
             let guard = unsafe { FlushDenormals::new() };

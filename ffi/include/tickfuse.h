@@ -229,6 +229,13 @@ size_t tickfuse_model_n_features(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 size_t tickfuse_model_n_outputs(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
 
 /*
+ * Bars that a stream must have taken before its answers no longer depend on where it began: those that settle the
+ * features of the window's first row, and the window. Exponential averages settle to the last bit but for roundings. 0
+ * for a model that does not make its rows from bars, and for a handle as above.
+ */
+size_t tickfuse_model_n_bars(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
  * What contexts of this model look like: at most *n_contexts, each of *n_rows rows of *n_columns values. The columns
  * are the real inputs in the schema's order and, in the form of the X-Trend paper, the scaled return of the next step
  * behind them. TICKFUSE_ERR_RUN_NO_CONTEXTS for a model that attends to none; only an X-Trend does.
@@ -318,6 +325,14 @@ tickfuse_status tickfuse_model_output(const tickfuse_model *model, size_t index,
 
 /* TICKFUSE_ARRIVAL_* of the model; TICKFUSE_ARRIVAL_NONE also for a handle as above. */
 uint32_t tickfuse_model_arrival(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * What a row is, without what training fitted: a JSON array of the columns that are handed in, each with its name, its
+ * role, the feature of bars it is and the labels of its categories. Models of equal texts take the same rows. Sizes as
+ * for tickfuse_model_schema_json().
+ */
+tickfuse_status tickfuse_model_inputs_json(const tickfuse_model *model, char *buf, size_t len,
+                                           size_t *needed) TICKFUSE_NOEXCEPT;
 
 /* ---- Machine ---------------------------------------------------------------------------------------------------- */
 

@@ -541,6 +541,29 @@ struct [[nodiscard]] Step {
     bool is_warming_up() const noexcept { return status == TICKFUSE_OK && kind == TICKFUSE_STEP_WARMING_UP; }
 };
 
+namespace detail {
+
+inline Step in_cpp(tickfuse_status status, const tickfuse_step &step) noexcept {
+    return {status, step.kind, step.flags, step.remaining, step.ts_ns};
+}
+
+template <class Handle, class Call, class T>
+Step step_of_row(Handle *handle, Call call, Span<const T> row, Span<float> out) noexcept {
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    const tickfuse_status status = call(handle, row.data(), row.size(), out.data(), out.size(), &step);
+    return in_cpp(status, step);
+}
+
+template <class Handle, class Call>
+Step step_of_bar(Handle *handle, Call call, const Bar &bar, Span<float> out) noexcept {
+    tickfuse_step step = TICKFUSE_STEP_INIT;
+    const tickfuse_bar given = bar.in_c();
+    const tickfuse_status status = call(handle, &given, out.data(), out.size(), &step);
+    return in_cpp(status, step);
+}
+
+} // namespace detail
+
 // What prepare_some() came to; true where nothing is left to prepare.
 struct [[nodiscard]] Prepared {
     tickfuse_status status = TICKFUSE_OK;
@@ -568,6 +591,9 @@ class Stream {
     static Stream own(tickfuse_stream *handle) noexcept { return Stream(handle); }
 
     tickfuse_stream *get() const noexcept { return handle_.get(); }
+
+    // Gives the handle away.
+    tickfuse_stream *release() noexcept { return handle_.release(); }
 
     Step push(Span<const float> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push, row, out); }
     Step push(Span<const double> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push_f64, row, out); }
@@ -631,21 +657,12 @@ class Stream {
   private:
     explicit Stream(tickfuse_stream *handle) noexcept : handle_(handle) {}
 
-    static Step in_cpp(tickfuse_status status, const tickfuse_step &step) noexcept {
-        return {status, step.kind, step.flags, step.remaining, step.ts_ns};
-    }
-
     template <class Call, class T> Step of_row(Call call, Span<const T> row, Span<float> out) noexcept {
-        tickfuse_step step = TICKFUSE_STEP_INIT;
-        const tickfuse_status status = call(get(), row.data(), row.size(), out.data(), out.size(), &step);
-        return in_cpp(status, step);
+        return detail::step_of_row(get(), call, row, out);
     }
 
     template <class Call> Step of_bar(Call call, const Bar &bar, Span<float> out) noexcept {
-        tickfuse_step step = TICKFUSE_STEP_INIT;
-        const tickfuse_bar given = bar.in_c();
-        const tickfuse_status status = call(get(), &given, out.data(), out.size(), &step);
-        return in_cpp(status, step);
+        return detail::step_of_bar(get(), call, bar, out);
     }
 
     detail::Handle<tickfuse_stream, tickfuse_stream_free> handle_;

@@ -1,4 +1,5 @@
-"""What calling from Python costs: the bound calls beside the same calls from C, and the import.
+"""What calling from Python costs: the bound calls beside the same calls from C, and the import; what sliding over a series and
+a second thread save.
 
     python ffi/python/overhead.py model.safetensors
 
@@ -12,6 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,8 @@ import numpy as np
 
 from tickfuse import Model, _library
 
-N_CALLS, N_ROUNDS, N_IMPORTS = 300, 41, 7
+N_CALLS, N_ROUNDS, N_IMPORTS, N_WINDOWS = 300, 41, 7, 1000
+N_SHORT, N_MEETINGS = 64, 500
 
 SOURCE = """
 #include <stddef.h>
@@ -51,6 +54,8 @@ def main() -> None:
         _report("session.bind", bound, bound.out, repeat, ("session_run", *bound.kept, window))
         push = stream.bind(window[-1])
         _report("stream.bind", push, push.out, repeat, ("stream_push", push.kept, push.step, window[-1]))
+    _report_series(model)
+    _report_threads(model)
     print(f"import tickfuse beyond numpy: {_import_ms('tickfuse') - _import_ms('numpy'):.1f} ms")
 
 
@@ -66,6 +71,45 @@ def _report(name: str, call: Callable[[], object], out: np.ndarray, repeat: obje
     assert (out == from_c).all() and min(in_c) > 0
     python, c = min(in_python), min(in_c)
     print(f"{name}: {python:.0f} ns from Python, {c:.0f} ns from C, difference {python - c:.0f} ns per call")
+
+
+def _report_series(model: Model) -> None:
+    """Every window of a series that is random about the scalers' centres."""
+    scale = np.array([i.scaler.scale if i.scaler and i.categories is None else 0.0 for i in model.inputs])
+    noise = np.random.default_rng(1).normal(size=(N_WINDOWS + model.n_rows - 1, model.n_features))
+    series, session = _window(model)[0] + noise * scale, model.session()
+    windows = np.lib.stride_tricks.sliding_window_view(series, model.n_rows, axis=0).swapaxes(1, 2)
+    slide = min(_time(lambda: session.predict_series(series), time.thread_time) for _ in range(N_ROUNDS)) / N_WINDOWS
+    batch = min(_time(lambda: session.predict_batch(windows), time.thread_time) for _ in range(N_ROUNDS)) / N_WINDOWS
+    assert (session.predict_series(series).values == session.predict_batch(windows).values).all()
+    print(f"predict_series: {slide * 1e6:.2f} us a window, as views in a batch {batch * 1e6:.2f}: {batch / slide:.1f}x")
+
+
+def _report_threads(model: Model) -> None:
+    """A short batch in one thread and in two at once, by the clock; the least of many rounds, for others use the machine."""
+    windows = np.repeat(_window(model)[None], N_SHORT, axis=0)
+    sessions, meet, alone, both = [model.session(), model.session()], threading.Barrier(2), [], []
+
+    def second() -> None:
+        for _ in range(N_MEETINGS):
+            meet.wait()
+            sessions[1].predict_batch(windows)
+            meet.wait()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    for _ in range(N_MEETINGS):
+        alone.append(_time(lambda: sessions[0].predict_batch(windows), time.perf_counter))
+        meet.wait()
+        both.append(_time(lambda: (sessions[0].predict_batch(windows), meet.wait()), time.perf_counter))
+    thread.join()
+    print(f"two threads at once: {2 * min(alone) / min(both):.2f} times the answers of one")
+
+
+def _time(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
+    call()
+    return clock() - begin
 
 
 def _repeat(call: Callable[[], object]) -> float:

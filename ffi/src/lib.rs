@@ -50,8 +50,9 @@ pub use machine::{
 pub use memory::n_heap_calls;
 pub use model::{
     HASH_SIZE, ModelHandle, tickfuse_model_context_shape, tickfuse_model_free, tickfuse_model_hash,
-    tickfuse_model_level, tickfuse_model_lookback, tickfuse_model_n_features, tickfuse_model_n_outputs,
-    tickfuse_model_n_rows, tickfuse_model_open, tickfuse_model_open_memory, tickfuse_model_schema_json,
+    tickfuse_model_inputs_json, tickfuse_model_level, tickfuse_model_lookback, tickfuse_model_n_bars,
+    tickfuse_model_n_features, tickfuse_model_n_outputs, tickfuse_model_n_rows, tickfuse_model_open,
+    tickfuse_model_open_memory, tickfuse_model_schema_json,
 };
 pub use options::{CallerOptions, OPEN_COPIED, OPEN_DECLINE_GOLDEN, OPEN_DECLINE_HASH};
 pub use schema::{

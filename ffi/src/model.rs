@@ -8,7 +8,8 @@ use core::ffi::{CStr, c_char};
 use core::ptr;
 use std::path::Path;
 use std::sync::Arc;
-use tickfuse_core::error::RunError;
+use tickfuse_core::bundle::Schema;
+use tickfuse_core::error::{OpenError, RunError};
 use tickfuse_core::{Level, Model};
 
 /// `TICKFUSE_HASH_SIZE`.
@@ -170,6 +171,16 @@ pub unsafe extern "C" fn tickfuse_model_n_outputs(model: *const ModelHandle) -> 
     unsafe { ask(model, 0, |model| model.schema().n_outputs()) }
 }
 
+/// `tickfuse_model_n_bars` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_n_bars(model: *const ModelHandle) -> usize {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { ask(model, 0, |model| model.n_bars().unwrap_or(0)) }
+}
+
 /// `tickfuse_model_context_shape` of the header.
 ///
 /// # Safety
@@ -236,6 +247,31 @@ pub unsafe extern "C" fn tickfuse_model_hash(model: *const ModelHandle, buf: *mu
     })
 }
 
+/// A text about the model, in the way of `tickfuse_model_schema_json`.
+///
+/// # Safety
+/// The header's rules for pointers.
+unsafe fn text(
+    model: *const ModelHandle,
+    (buf, len): (*mut c_char, usize),
+    needed: *mut usize,
+    text_of: impl FnOnce(&Schema) -> Result<String, OpenError>,
+) -> i32 {
+    guard::status(|| {
+        // SAFETY: the caller's promise is passed on.
+        let handle = unsafe { pointer::borrow(model, "model") }?;
+        // SAFETY: the caller's promise is passed on.
+        let needed = unsafe { Out::new(needed, "needed") }?;
+        let text = handle.with(|model| text_of(model.schema()))??;
+        if !buf.is_null() || len != 0 {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { pointer::write_text(&text, buf, len) }?;
+        }
+        needed.write(text.len() + 1);
+        Ok(())
+    })
+}
+
 /// `tickfuse_model_schema_json` of the header.
 ///
 /// # Safety
@@ -247,19 +283,23 @@ pub unsafe extern "C" fn tickfuse_model_schema_json(
     len: usize,
     needed: *mut usize,
 ) -> i32 {
-    guard::status(|| {
-        // SAFETY: the caller's promise is passed on.
-        let handle = unsafe { pointer::borrow(model, "model") }?;
-        // SAFETY: the caller's promise is passed on.
-        let needed = unsafe { Out::new(needed, "needed") }?;
-        let json = handle.with(|model| model.schema().to_json())??;
-        if !buf.is_null() || len != 0 {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { pointer::write_text(&json, buf, len) }?;
-        }
-        needed.write(json.len() + 1);
-        Ok(())
-    })
+    // SAFETY: the caller's promise is passed on.
+    unsafe { text(model, (buf, len), needed, Schema::to_json) }
+}
+
+/// `tickfuse_model_inputs_json` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_model_inputs_json(
+    model: *const ModelHandle,
+    buf: *mut c_char,
+    len: usize,
+    needed: *mut usize,
+) -> i32 {
+    // SAFETY: the caller's promise is passed on.
+    unsafe { text(model, (buf, len), needed, Schema::inputs_json) }
 }
 
 #[cfg(test)]

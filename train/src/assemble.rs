@@ -6,7 +6,9 @@
 use half::bf16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tickfuse_core::bundle::{Input, Net, Normalizer, NormalizerSource, Precision, Scaler, Schema, Transform};
+use tickfuse_core::bundle::{
+    Input, Net, Normalizer, NormalizerSource, Precision, Scaler, Schema, Tables, Transform,
+};
 use tickfuse_core::error::{OpenError, WriteError};
 use tickfuse_core::plain::{Oracle, PlainTensor, PlainTensors, inverse};
 use tickfuse_core::{Model, nets};
@@ -35,17 +37,20 @@ pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, Writ
         .flat_map(answer)
         .map(|v| v as f32)
         .collect();
-    let scale = output.iter().fold(1.0_f32, |top, v| top.max(v.abs()));
-    let share = if schema.precision == Precision::F32 {
-        F32_TOLERANCE
-    } else {
-        BF16_TOLERANCE
-    };
     let schema = Schema {
-        golden_tolerance: share * scale,
+        golden_tolerance: tolerance(schema.precision, &output),
         ..schema.clone()
     };
     nets::write_model(&schema, tensors, &windows, &output)
+}
+
+/// How far from these answers a file without tables may be.
+fn tolerance(precision: Precision, output: &[f32]) -> f32 {
+    let scale = output.iter().fold(1.0_f32, |top, v| top.max(v.abs()));
+    match precision {
+        Precision::F32 => F32_TOLERANCE * scale,
+        Precision::Bf16 => BF16_TOLERANCE * scale,
+    }
 }
 
 /// The same model in another precision. From f32 to bf16 rounds to nearest even; back gives the rounded values.
@@ -59,6 +64,29 @@ pub fn with_precision(model: &Model, precision: Precision) -> Result<Vec<u8>, As
         ..model.schema().clone()
     };
     Ok(assemble(&schema, &tensors)?)
+}
+
+/// The same model with tables of its networks of single reals; the golden windows and answers stay, whichever tables it had.
+///
+/// # Errors
+/// [`OpenError`] when the model's tensors cannot be read back, [`WriteError`] when there can be no such tables.
+pub fn with_tables(model: &Model, wish: &Tables) -> Result<Vec<u8>, AssembleError> {
+    let (tensors, golden) = (nets::unpack(model.bundle())?, model.bundle().golden());
+    let old = model.schema();
+    let schema = Schema {
+        tables: Some(wish.clone()),
+        golden_tolerance: match &old.tables {
+            None => old.golden_tolerance,
+            Some(_) => tolerance(old.precision, &golden.output),
+        },
+        ..old.clone()
+    };
+    Ok(nets::write_model(
+        &schema,
+        &tensors,
+        &golden.input,
+        &golden.output,
+    )?)
 }
 
 /// Why a model could not be repacked.

@@ -3,13 +3,14 @@
 //!
 //! Every call is timed alone, into a histogram of three significant digits; the time of reading the clock is measured
 //! first and stated, not subtracted. Inputs are the rows of the model's golden windows in turn, in memory. An arriving row finds
-//! its stream prepared; what preparing takes, and a row that finds it unprepared, are stated beside it.
+//! its stream prepared; what preparing takes, rows that come in a burst and find nothing prepared, and the very first answer are
+//! stated beside it.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
-use tickfuse_core::bundle::Precision;
+use tickfuse_core::bundle::{Precision, Role};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::{Flags, Model, Session, Sliding, Stream};
 
@@ -23,7 +24,8 @@ pub enum Mode {
     Arrival,
     /// A row peeked at on a prepared stream.
     Peek,
-    /// Each of [`SLID`] windows slid over one series: the time of a call by their number.
+    /// Each of [`SLID`] windows slid over one series: the thread's processor time by their number. Calls are long, so that other
+    /// programs on the core would count otherwise.
     Slide,
 }
 
@@ -79,7 +81,15 @@ pub struct LatencyReport {
     /// The answer to a row that found the one before it taken and nothing prepared since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unprepared_ns: Option<Percentiles>,
+    /// The answers to all rows of a burst but its first, of [`BURST`] rows without a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ns: Option<Percentiles>,
+    /// The first answer that the session or stream gave in its life; a stream was prepared for it.
+    pub first_ns: u64,
 }
+
+/// Rows of a burst.
+pub const BURST: u64 = 8;
 
 /// Percentiles of a histogram, ns.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -166,6 +176,8 @@ pub fn measure(model: &Arc<Model>, options: LatencyOptions) -> Result<LatencyRep
         latency_ns: percentiles(&timed.call),
         prepare_ns: timed.prepare.as_ref().map(percentiles),
         unprepared_ns: timed.unprepared.as_ref().map(percentiles),
+        burst_ns: timed.burst.as_ref().map(percentiles),
+        first_ns: timed.first,
     })
 }
 
@@ -184,6 +196,8 @@ struct Timed {
     call: Histogram<u64>,
     prepare: Option<Histogram<u64>>,
     unprepared: Option<Histogram<u64>>,
+    burst: Option<Histogram<u64>>,
+    first: u64,
 }
 
 /// Memory that is nobody else's, larger than any cache on the way to it.
@@ -219,6 +233,10 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
     let mut each = inputs.iter().cycle();
     let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
+    timed(&mut histogram, || {
+        session.run(inputs[0], std::hint::black_box(&mut out))
+    })?;
+    let first = histogram.max();
     for i in 0..options.warmup + options.n {
         let input = each.next().copied().unwrap_or(inputs[0]);
         flush.caches();
@@ -233,21 +251,28 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
         call: histogram,
         prepare: None,
         unprepared: None,
+        burst: None,
+        first,
     })
 }
 
 fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
-    let golden = model.bundle().golden();
-    let rows: Vec<&[f32]> = golden.input.chunks_exact(model.schema().n_features()).collect();
+    let n_features = model.schema().n_features();
+    let series = one_series(model, model.bundle().golden().input.len() / n_features);
+    let rows: Vec<&[f32]> = series.chunks_exact(n_features).collect();
     let mut stream = Stream::new(model)?;
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = rows.iter().cycle();
     let mut next = || each.next().copied().unwrap_or(rows[0]);
-    for _ in 0..model.schema().lookback() {
+    for _ in 1..model.schema().lookback() {
         let _ = stream.push(next(), &mut out)?;
     }
     let mut flush = Flush::new(options.cold);
-    let [mut call, mut prepare, mut unprepared] = [(); 3].map(|()| new_histogram());
+    let [mut call, mut prepare, mut unprepared, mut burst] = [(); 4].map(|()| new_histogram());
+    stream.prepare();
+    let row = next();
+    let _ = timed(&mut call, || stream.push(row, std::hint::black_box(&mut out)))?;
+    let first = call.max();
     for i in 0..options.warmup + options.n {
         if i == options.warmup {
             call.clear();
@@ -266,18 +291,25 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
             }
         }
     }
-    for _ in 0..options.n.min(UNPREPARED) {
+    for _ in 0..options.n.min(BURSTS) {
         stream.prepare();
         let _ = stream.push(next(), &mut out)?;
         let row = next();
         let _ = timed(&mut unprepared, || {
             stream.push(row, std::hint::black_box(&mut out))
         })?;
+        for _ in 2..BURST {
+            let row = next();
+            let _ = timed(&mut burst, || stream.push(row, std::hint::black_box(&mut out)))?;
+        }
     }
+    burst += &unprepared;
     Ok(Timed {
         call,
         prepare: Some(prepare),
         unprepared: Some(unprepared),
+        burst: Some(burst),
+        first,
     })
 }
 
@@ -285,32 +317,54 @@ fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latenc
 pub const SLID: usize = 2_000;
 
 fn slides(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
-    let (golden, n_features) = (model.bundle().golden(), model.schema().n_features());
-    let n_rows = SLID + model.schema().n_rows() - 1;
-    let rows = golden.input.iter().copied().cycle();
-    let series: Vec<f32> = rows.take(n_rows * n_features).collect();
+    let series = one_series(model, SLID + model.schema().n_rows() - 1);
     let mut sliding = Sliding::new(model, 1);
     let mut out = vec![0.0; SLID * model.schema().n_outputs()];
     let mut flags = vec![Flags::NONE; SLID];
     let mut flush = Flush::new(options.cold);
     let mut histogram = new_histogram();
+    let mut first = 0;
     for i in 0..options.warmup + options.n {
         flush.caches();
-        let start = Instant::now();
+        let start = processor_ns();
         sliding.run(&series, std::hint::black_box(&mut out), &mut flags)?;
+        let ns = (processor_ns() - start) / SLID as u64;
+        if i == 0 {
+            first = ns;
+        }
         if i >= options.warmup {
-            histogram.saturating_record(start.elapsed().as_nanos() as u64 / SLID as u64);
+            histogram.saturating_record(ns);
         }
     }
     Ok(Timed {
         call: histogram,
         prepare: None,
         unprepared: None,
+        burst: None,
+        first,
     })
 }
 
-/// Timed rows that find nothing prepared.
-const UNPREPARED: u64 = 2_000;
+/// Bursts that are timed.
+const BURSTS: u64 = 1_000;
+
+/// The rows of the golden windows in turn, with the statics of the first.
+fn one_series(model: &Model, n_rows: usize) -> Vec<f32> {
+    let (golden, inputs) = (model.bundle().golden(), &model.schema().inputs);
+    let n_features = model.schema().n_features();
+    let value = |(i, value): (usize, &f32)| match inputs[i % n_features].role {
+        Role::Static => golden.input[i % n_features],
+        _ => *value,
+    };
+    let values = golden.input.iter().cycle().take(n_rows * n_features);
+    values.enumerate().map(value).collect()
+}
+
+/// Processor time of this thread.
+fn processor_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
 
 /// From 1 ns to a minute, three digits.
 fn new_histogram() -> Histogram<u64> {
@@ -401,11 +455,16 @@ impl LatencyReport {
             self.mode.name(),
             self.latency_ns.text(),
         );
-        for (what, figures) in [("prepare", &self.prepare_ns), ("unprepared", &self.unprepared_ns)] {
+        let others = [
+            ("prepare", &self.prepare_ns),
+            ("unprepared", &self.unprepared_ns),
+            ("burst", &self.burst_ns),
+        ];
+        for (what, figures) in others {
             if let Some(figures) = figures {
                 text += &format!("\n{what}: {}", figures.text());
             }
         }
-        text
+        text + &format!("\nfirst answer: {:.2} us", self.first_ns as f64 / 1000.0)
     }
 }

@@ -137,6 +137,7 @@ fn interleaved(panel: &Panel) -> Panel {
         n_features: panel.n_features(),
         ts_ns: rows.iter().map(|row| row.0).collect(),
         close: rows.iter().map(|row| row.1).collect(),
+        labels: Vec::new(),
         rows: rows.iter().flat_map(|row| row.2.iter().copied()).collect(),
         segments: std::iter::once(0..rows.len()).collect(),
     };

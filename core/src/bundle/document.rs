@@ -53,7 +53,7 @@ impl Schema {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
-fn json_error(e: serde_json::Error) -> OpenError {
+pub(super) fn json_error(e: serde_json::Error) -> OpenError {
     OpenError::SchemaJson(e.to_string())
 }
 

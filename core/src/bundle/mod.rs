@@ -10,6 +10,7 @@ mod file;
 mod hash;
 mod header;
 mod input;
+mod interface;
 mod json;
 mod net;
 mod normalizer;
@@ -17,6 +18,7 @@ mod output;
 mod panels;
 mod schema;
 mod storage;
+mod tables;
 mod view;
 mod write;
 
@@ -39,5 +41,6 @@ pub use panels::{
 };
 pub use schema::{Arrival, FORMAT, Precision, Schema, Target};
 pub use storage::{ALIGNMENT, AlignedBytes, Storage};
+pub use tables::{Knots, MAX_DEPTH, MAX_INTERVALS, Tables, Tabulated};
 pub use view::View;
 pub use write::{Tensor, write};

@@ -7,6 +7,7 @@ use super::input::{Derived, Input};
 use super::net::Net;
 use super::normalizer::{Normalizer, NormalizerSource, Transform};
 use super::output::Output;
+use super::tables::Tables;
 use crate::error::OpenError;
 use alloc::format;
 use alloc::string::String;
@@ -41,6 +42,9 @@ pub struct Schema {
     /// What the outputs are about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Networks of single reals that are interpolated; nothing is unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Tables>,
     /// Whether the sliding window may be pre-rolled.
     pub arrival: Arrival,
     /// Largest absolute deviation from the golden outputs that opening accepts, per level of rounding.
@@ -153,6 +157,7 @@ impl Schema {
         self.validate_net()?;
         self.validate_inputs()?;
         self.validate_outputs()?;
+        self.tables.as_ref().map_or(Ok(()), |t| t.validate(&self.net))?;
         if !(self.golden_tolerance.is_finite() && self.golden_tolerance > 0.0) {
             return Err(schema(format!(
                 "golden_tolerance: expected > 0, found {}",

@@ -7,6 +7,7 @@ use super::normalize::{CenterScale, Scaling};
 use crate::bundle::{Derived, Input, Missing, Role, Scaler, Schema};
 use crate::error::RunError;
 use crate::flags::Flags;
+use crate::kernels::keep_normal;
 use crate::layers::Rows;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -358,8 +359,8 @@ impl Intake {
 
     pub(super) fn scaled(&self, raw: f64, scale: Scale, targets: &[CenterScale]) -> f32 {
         match scale {
-            Scale::Affine { center, recip } => ((raw - center) * recip) as f32,
-            Scale::Normalizer(place) => self.scalings[place].scaled(raw, targets[place]),
+            Scale::Affine { center, recip } => keep_normal(((raw - center) * recip) as f32),
+            Scale::Normalizer(place) => keep_normal(self.scalings[place].scaled(raw, targets[place])),
         }
     }
 

@@ -12,6 +12,12 @@ pub struct Affine {
     pub recip: f64,
 }
 
+/// Zero for a subnormal number, over which many CPUs stumble in every product; any other number as it is.
+#[inline(always)]
+pub(crate) fn keep_normal(z: f32) -> f32 {
+    if z.abs() < f32::MIN_POSITIVE { 0.0 } else { z }
+}
+
 /// Scales rows `[n, F]` into `out [n, stride]`, whose columns from F on are left alone. Returns whether every result
 /// is finite.
 #[inline(always)]
@@ -24,7 +30,7 @@ pub(super) fn scale_rows<T: Copy + Into<f64>>(
     let mut finite = true;
     for (x, out) in x.chunks_exact(scalers.len()).zip(out.chunks_mut(stride)) {
         for ((x, s), z) in x.iter().zip(scalers).zip(out) {
-            *z = (((*x).into() - s.center) * s.recip) as f32;
+            *z = keep_normal((((*x).into() - s.center) * s.recip) as f32);
             finite &= z.is_finite();
         }
     }

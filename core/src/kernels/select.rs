@@ -15,8 +15,16 @@ pub(crate) struct Column<'a> {
 }
 
 impl Column<'_> {
+    /// The rows from `row` on.
+    pub(crate) fn from(self, row: usize) -> Self {
+        Self {
+            x: &self.x[row * self.stride..],
+            ..self
+        }
+    }
+
     #[inline(always)]
-    fn row(&self, row: usize) -> f32 {
+    pub(crate) fn row(&self, row: usize) -> f32 {
         self.x[row * self.stride + self.at]
     }
 }

@@ -1,8 +1,8 @@
 //! One table of functions per level; holding a table proves that the CPU runs its level.
 
 use super::gates::Rows;
-use super::{Affine, Column, Gated, Keys, LastStep, NormWeights, Recurrence, ScalarAffine};
-use super::{activation, attend, dense, gates, linear, lstm, norm, rows, select};
+use super::{Affine, Column, Gated, Keys, Knots, LastStep, NormWeights, Recurrence, ScalarAffine};
+use super::{activation, attend, dense, gates, interpolate, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Lane, Level, PairLane, Portable};
@@ -164,6 +164,10 @@ kernels! {
     /// `sum [n, lanes] += weight[row] y [n, lanes]`.
     pub(crate) fn add_weighted(isa, weight: Column<'_>, y: &[Lane], lanes: usize, sum: &mut [Lane]) {
         select::add_weighted(isa, weight, y, lanes, sum);
+    }
+    /// `sum [n, lanes] += weight[row] y(x[row])` out of a table, where it reaches; returns for how many rows it does not.
+    pub(crate) fn interpolate(isa, x: Column<'_>, knots: Knots<'_>, weight: Column<'_>, lanes: usize, sum: &mut [Lane]) -> usize {
+        interpolate::interpolate(isa, x, knots, weight, lanes, sum)
     }
     /// `sum += y`.
     pub(crate) fn add_lanes(isa, y: &[Lane], sum: &mut [Lane]) {

@@ -9,6 +9,7 @@ mod lstm;
 mod norm;
 mod selection;
 mod stack;
+mod tabulated;
 
 use crate::simd::Lane;
 
@@ -21,6 +22,7 @@ pub(crate) use lstm::{GateWeights, LstmLayer, LstmScratch, Order};
 pub(crate) use norm::{GateNorm, Norm};
 pub(crate) use selection::{Branch, Lookup, Rows, Selection, Source, WeightNet, WeightOutput};
 pub(crate) use stack::{BiStack, LstmStack};
+pub(crate) use tabulated::{ScalarTable, Tabulated, steps};
 
 /// The first `n` lanes of a scratch buffer; the buffer keeps the rest.
 pub(crate) fn take<'a>(scratch: &mut &'a mut [Lane], n: usize) -> &'a mut [Lane] {

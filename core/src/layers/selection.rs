@@ -4,10 +4,11 @@
 //! embedding is formed: a real enters as `slope x + offset`, a category as a row of a table that already holds its share.
 //! The network of a lone categorical is a table of its answers.
 
-use super::{GateNorm, Linear, Norm, SLICE, take};
+use super::{GateNorm, Linear, Norm, SLICE, Tabulated, take};
 use crate::bundle::View;
 use crate::kernels::{Column, Kernels, ScalarAffine};
 use crate::simd::{LANES, Lane};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Scaled inputs of some rows.
@@ -39,7 +40,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn column(self, at: usize) -> Column<'a> {
+    pub(super) fn column(self, at: usize) -> Column<'a> {
         Column {
             x: self.reals,
             stride: self.stride,
@@ -140,6 +141,8 @@ pub(crate) enum Branch {
     Table(Lookup),
     /// `LN(sum of entries)`.
     Norm { source: Source, norm: Norm },
+    /// A network with a table of its answers.
+    Tabulated(Box<Tabulated>),
 }
 
 /// The network behind the weights.
@@ -215,23 +218,24 @@ impl Selection {
     ) {
         let per_row = self.weight_lanes();
         let bias = self.bias(kernels, context, &mut scratch);
-        let slices = out
-            .chunks_mut(SLICE * self.lanes)
-            .zip(weights.chunks_mut(SLICE * per_row));
-        for (i, (out, weights)) in slices.enumerate() {
-            let rows = rows.from(i * SLICE);
+        for (i, weights) in weights.chunks_mut(SLICE * per_row).enumerate() {
             match &self.weights {
-                Some(net) => net.forward(kernels, rows, bias, scratch, weights),
+                Some(net) => net.forward(kernels, rows.from(i * SLICE), bias, scratch, weights),
                 None => weights.chunks_exact_mut(per_row).for_each(|w| w[0].0[0] = 1.0),
             }
-            out.fill(Lane::ZERO);
-            for (at, branch) in self.branches.iter().enumerate() {
-                let weight = Column {
-                    x: bytemuck::must_cast_slice(weights),
-                    stride: per_row * LANES,
-                    at,
-                };
-                branch.add(kernels, rows, weight, scratch, self.lanes, out);
+        }
+        out.fill(Lane::ZERO);
+        for (at, branch) in self.branches.iter().enumerate() {
+            let weight = Column {
+                x: bytemuck::must_cast_slice(weights),
+                stride: per_row * LANES,
+                at,
+            };
+            // A branch's weights or table stay in the cache over all rows.
+            let n_slice = branch.n_slice().saturating_mul(self.lanes);
+            for (i, out) in out.chunks_mut(n_slice).enumerate() {
+                let at = i * branch.n_slice();
+                branch.add(kernels, rows.from(at), weight.from(at), scratch, self.lanes, out);
             }
         }
     }
@@ -315,11 +319,20 @@ impl Branch {
                 Self::Grn { hidden, out, .. } => hidden.n_lanes() + out.glu.n_lanes(),
                 Self::Ffn { hidden, .. } => hidden.n_lanes(),
                 Self::Table(_) | Self::Norm { .. } => 0,
+                Self::Tabulated(of) => of.exact.n_scratch(lanes),
             }
     }
 
+    /// Rows at a time.
+    fn n_slice(&self) -> usize {
+        match self {
+            Self::Tabulated(_) => usize::MAX,
+            _ => SLICE,
+        }
+    }
+
     /// `sum += weight * answer` for some rows.
-    fn add(
+    pub(super) fn add(
         &self,
         kernels: &Kernels,
         rows: Rows<'_>,
@@ -328,9 +341,14 @@ impl Branch {
         lanes: usize,
         sum: &mut [Lane],
     ) {
+        if let Self::Tabulated(of) = self {
+            of.add(kernels, rows, weight, scratch, lanes, sum);
+            return;
+        }
         let n = sum.len() / lanes;
         let y = take(&mut scratch, n * lanes);
         match self {
+            Self::Tabulated(_) => {}
             Self::Grn {
                 hidden,
                 skip,

@@ -5,8 +5,10 @@ mod lstm;
 mod packed;
 mod parts;
 mod quantile_tft;
+mod scalar;
 mod shapes;
 mod store;
+mod tables;
 mod terms;
 mod tft;
 mod xtrend;
@@ -19,6 +21,7 @@ use crate::kernels::Kernels;
 use crate::layers::Rows;
 use crate::plain::{PlainTensor, PlainTensors};
 use crate::simd::Lane;
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -28,23 +31,40 @@ pub(crate) use lstm::{LstmBank, LstmBanks, LstmNeighbours, LstmNet, LstmWork, Me
 pub use packed::{PackedTensor, check_plain};
 pub(crate) use quantile_tft::{QuantileTftNet, QuantileTftWork};
 pub use shapes::{n_parameters, tensor_shapes};
+use store::Packed;
 pub(crate) use terms::{Neighbours, RowTerms};
 pub(crate) use tft::{TftNeighbours, TftNet, TftWork};
 pub use xtrend::Contexts;
 pub(crate) use xtrend::{XtrendNeighbours, XtrendNet, XtrendWork};
 
-/// The model file's tensors from plain ones; every plain tensor must have its place and its shape.
+/// The model file's tensors from plain ones, but for tables; every plain tensor must have its place and its shape.
 ///
 /// # Errors
 /// [`OpenError::MissingTensor`], [`OpenError::UnknownTensor`], [`OpenError::TensorShape`], [`OpenError::NonFinite`].
 pub fn pack(schema: &Schema, plain: &PlainTensors) -> Result<Vec<PackedTensor>, OpenError> {
+    Ok(fold(schema, plain)?.tensors)
+}
+
+/// The tensors of [`pack`], and what tables can be made of.
+fn fold(schema: &Schema, plain: &PlainTensors) -> Result<Packed, OpenError> {
     check_plain(schema, plain)?;
-    match &schema.net {
-        Net::Lstm(config) => Ok(lstm::pack(schema, config, plain)),
-        Net::Tft(config) => Ok(with_plain(tft::pack(schema, config, plain), plain)),
-        Net::QuantileTft(config) => Ok(with_plain(quantile_tft::pack(schema, config, plain), plain)),
-        Net::Xtrend(config) => Ok(with_plain(xtrend::pack(schema, config, plain), plain)),
+    let mut packed = match &schema.net {
+        Net::Lstm(config) => {
+            return Ok(Packed {
+                tensors: lstm::pack(schema, config, plain),
+                scalars: Vec::new(),
+            });
+        }
+        Net::Tft(config) => tft::pack(schema, config, plain),
+        Net::QuantileTft(config) => quantile_tft::pack(schema, config, plain),
+        Net::Xtrend(config) => xtrend::pack(schema, config, plain),
+    };
+    // Folded tensors with the plain ones behind them.
+    for (name, tensor) in plain {
+        let kept = PackedTensor::f32(plain_name(name), &tensor.shape, &tensor.data);
+        packed.tensors.push(kept);
     }
+    Ok(packed)
 }
 
 /// Plain tensors back from an opened bundle; for bf16 files the rounded values.
@@ -56,14 +76,6 @@ pub fn unpack(bundle: &Bundle) -> Result<PlainTensors, OpenError> {
         Net::Lstm(config) => lstm::unpack(bundle, config),
         _ => kept_plain(bundle),
     }
-}
-
-/// Folded tensors with the plain ones behind them.
-fn with_plain(mut packed: Vec<PackedTensor>, plain: &PlainTensors) -> Vec<PackedTensor> {
-    for (name, tensor) in plain {
-        packed.push(PackedTensor::f32(plain_name(name), &tensor.shape, &tensor.data));
-    }
-    packed
 }
 
 /// Under which name a file keeps a plain tensor.
@@ -306,15 +318,30 @@ impl RowsNet {
 /// The bytes of a model file from a schema, plain tensors, golden windows `input [n, n_rows, n_features]` (raw) and
 /// their outputs `output [n, n_outputs]`.
 ///
+/// Where the schema wishes for tables they are made and measured here, whatever networks it lists, and the golden tolerance, which is
+/// that of the exact networks, grows by what the tables may cost.
+///
 /// # Errors
-/// [`WriteError`] where tensors, goldens and schema disagree.
+/// [`WriteError`] where tensors, goldens and schema disagree, or the tables are too large.
 pub fn write_model(
     schema: &Schema,
     plain: &PlainTensors,
     input: &[f32],
     output: &[f32],
 ) -> Result<Vec<u8>, WriteError> {
-    let packed = pack(schema, plain)?;
+    let mut packed = fold(schema, plain)?;
+    let mut schema = Cow::Borrowed(schema);
+    if let Some(wish) = &schema.tables {
+        schema.validate()?;
+        let (tables, tensors) = tables::make(wish, &packed.scalars)?;
+        packed.tensors.extend(tensors);
+        let golden_tolerance = schema.golden_tolerance + tables::golden_share(&tables, output);
+        schema = Cow::Owned(Schema {
+            tables: Some(tables),
+            golden_tolerance,
+            ..schema.into_owned()
+        });
+    }
     let (window, n) = (
         [schema.n_rows(), schema.n_features()],
         output.len() / schema.n_outputs().max(1),
@@ -324,6 +351,6 @@ pub fn write_model(
         Tensor::new("golden.input", &input_shape, input),
         Tensor::new("golden.output", &output_shape, output),
     ];
-    let tensors: Vec<Tensor<'_>> = packed.iter().map(PackedTensor::as_tensor).chain(golden).collect();
-    bundle::write(schema, &tensors)
+    let tensors = packed.tensors.iter().map(PackedTensor::as_tensor);
+    bundle::write(&schema, &tensors.chain(golden).collect::<Vec<_>>())
 }

@@ -5,10 +5,9 @@
 
 use super::fold::{Mat, Plain, add};
 use super::open_plain;
-use super::packed::PackedTensor;
 use super::parts::in_two_halves;
 use super::shapes::QUANTILE_TFT_DECODER_LAYERS;
-use super::store::{Opener, Packer};
+use super::store::{Opener, Packed, Packer};
 use crate::bundle::{Bundle, QuantileTftConfig, Schema, n_blocks};
 use crate::error::OpenError;
 use crate::interpretation::Interpretation;
@@ -175,8 +174,8 @@ impl QuantileTftNet {
 }
 
 /// The model file's tensors from plain ones that have their places and shapes.
-pub(super) fn pack(schema: &Schema, config: &QuantileTftConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
-    let (mut to, plain) = (Packer::new(schema.precision), Plain(plain));
+pub(super) fn pack(schema: &Schema, config: &QuantileTftConfig, plain: &PlainTensors) -> Packed {
+    let (mut to, plain) = (Packer::new(schema), Plain(plain));
     let n = config.n_hidden;
     let ((inner, inner_bias), (outer, outer_bias)) =
         (plain.linear("vsn.gating.0"), plain.linear("vsn.gating.2"));

@@ -2,13 +2,16 @@
 
 use super::fold::Mat;
 use super::packed::PackedTensor;
+use super::scalar::ScalarNet;
+use super::tables::Named;
 use crate::bundle::{
-    Bundle, Precision, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16, pack_gate_bias, pack_gates,
-    pack_gates_bf16,
+    Bundle, Precision, Schema, Tabulated, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
+    pack_gate_bias, pack_gates, pack_gates_bf16,
 };
 use crate::error::OpenError;
-use crate::layers::{DenseWeights, GateWeights, Linear, LstmLayer, Norm};
+use crate::layers::{self, Branch, DenseWeights, GateWeights, Linear, LstmLayer, Norm, ScalarTable};
 use crate::simd::{LANES, Lane};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -28,6 +31,8 @@ pub(super) fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View
 pub(super) struct Opener<'a> {
     from: TensorReader<'a>,
     precision: Precision,
+    /// Networks with or without tables that no branch has asked for yet.
+    networks: Vec<&'a Tabulated>,
 }
 
 impl<'a> Opener<'a> {
@@ -35,6 +40,7 @@ impl<'a> Opener<'a> {
         Self {
             from: bundle.reader(),
             precision: bundle.schema().precision,
+            networks: bundle.schema().tables.iter().flat_map(|t| &t.networks).collect(),
         }
     }
 
@@ -110,28 +116,82 @@ impl<'a> Opener<'a> {
         })
     }
 
-    /// Ends the reading: no tensor may be left.
-    pub(super) fn finish(self) -> Result<(), OpenError> {
-        self.from.finish()
+    /// The branch of the real in `column`, behind a table if the schema says that `network` has one.
+    pub(super) fn tabulated(
+        &mut self,
+        network: &str,
+        column: usize,
+        width: usize,
+        exact: Branch,
+    ) -> Result<Branch, OpenError> {
+        let Some(at) = self.networks.iter().position(|n| n.network == network) else {
+            return Ok(exact);
+        };
+        let Some(knots) = self.networks.swap_remove(at).knots else {
+            return Ok(exact);
+        };
+        let (n, name) = (knots.n_intervals + 1, format!("run.{network}.knots"));
+        let rows = lines(
+            &self.from.tensor::<f32>(&name, &[n, 2, n_blocks(width), LANES])?,
+            &name,
+        )?;
+        let places = self.data(&format!("run.{network}.places"), &[n_blocks(n), LANES])?;
+        let table = ScalarTable::new(column, knots, &places[..n], rows)
+            .map_err(|text| OpenError::Schema(format!("run.{network}.places: {text}")))?;
+        Ok(Branch::Tabulated(Box::new(layers::Tabulated { table, exact })))
     }
+
+    /// Ends the reading: no tensor and no table may be left.
+    pub(super) fn finish(self) -> Result<(), OpenError> {
+        match self.networks.first() {
+            Some(left) => Err(OpenError::Schema(format!(
+                "tables.networks: no network of a real variable `{}`",
+                left.network
+            ))),
+            None => self.from.finish(),
+        }
+    }
+}
+
+/// What a family has for a model file.
+pub(super) struct Packed {
+    pub(super) tensors: Vec<PackedTensor>,
+    pub(super) scalars: Vec<Named>,
 }
 
 /// Collects layers for a model file.
 pub(super) struct Packer {
     precision: Precision,
     packed: Vec<PackedTensor>,
+    /// Networks of single reals, where the schema wishes for tables.
+    scalars: Option<Vec<Named>>,
 }
 
 impl Packer {
-    pub(super) fn new(precision: Precision) -> Self {
+    pub(super) fn new(schema: &Schema) -> Self {
         Self {
-            precision,
+            precision: schema.precision,
             packed: Vec::new(),
+            scalars: schema.tables.as_ref().map(|_| Vec::new()),
         }
     }
 
-    pub(super) fn finish(self) -> Vec<PackedTensor> {
-        self.packed
+    pub(super) fn finish(self) -> Packed {
+        Packed {
+            tensors: self.packed,
+            scalars: self.scalars.unwrap_or_default(),
+        }
+    }
+
+    /// A network of one real, of which a table may be made.
+    pub(super) fn scalar(&mut self, network: &str, make: impl FnOnce() -> ScalarNet) {
+        if let Some(scalars) = &mut self.scalars {
+            let name = network.into();
+            scalars.push(Named {
+                name,
+                network: make(),
+            });
+        }
     }
 
     /// Rows of equal width, padded to whole lanes.

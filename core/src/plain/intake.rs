@@ -273,6 +273,7 @@ mod tests {
             outputs: Vec::new(),
             target: None,
             arrival: Arrival::WholeWindow,
+            tables: None,
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }

@@ -3,7 +3,7 @@
 use super::noise;
 use tickfuse_core::bundle::{
     Arrival, Categories, ContextMode, FORMAT, Input, Net, Normalizer, NormalizerSource, Output, OutputKind,
-    Precision, QuantileTftConfig, Role, Scaler, Schema, TftConfig, TftRules, Transform, Variable,
+    Precision, QuantileTftConfig, Role, Scaler, Schema, Tables, TftConfig, TftRules, Transform, Variable,
     XtrendConfig, XtrendForm, XtrendHead,
 };
 use tickfuse_core::nets;
@@ -72,6 +72,7 @@ fn schema_of(net: Net, inputs: Vec<Input>) -> Schema {
             },
             transform: Transform::Identity,
         }],
+        tables: None,
         golden_tolerance: 1e30,
         provenance: serde_json::Map::new(),
     }
@@ -258,7 +259,12 @@ pub(crate) fn small_schemas() -> impl Iterator<Item = Schema> {
         ..SMALL_TFT
     };
     let tfts = [SMALL_TFT, decoderless].map(tft_schema);
-    tfts.into_iter().chain(others.map(|net| schema(net, 5)))
+    let tabulated = [SMALL_TFT].map(tft_schema).map(|schema| Schema {
+        tables: Some(Tables::wish(1e-3, -1.0, 1.0)),
+        ..schema
+    });
+    let tfts = tfts.into_iter().chain(tabulated);
+    tfts.chain(others.map(|net| schema(net, 5)))
 }
 
 /// A model file whose golden window is answered by whatever comes.

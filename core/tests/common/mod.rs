@@ -75,6 +75,7 @@ pub(crate) fn schema(shape: Shape) -> Schema {
         target: None,
         arrival: Arrival::PreRolled,
         normalizers: Vec::new(),
+        tables: None,
         golden_tolerance: 0.05,
         provenance: serde_json::Map::new(),
     }

@@ -214,6 +214,7 @@ impl Fixture {
             target: None,
             arrival: Arrival::WholeWindow,
             normalizers: Vec::new(),
+            tables: None,
             golden_tolerance: tolerance,
             provenance: serde_json::Map::new(),
         }

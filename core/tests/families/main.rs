@@ -8,3 +8,4 @@ mod common;
 mod contexts;
 mod fixture;
 mod sizes;
+mod tables;

@@ -4,7 +4,7 @@ use crate::common::families;
 use crate::common::{Shape, file, noise, schema, tensors};
 use std::sync::Arc;
 use tickfuse_core::bundle::{
-    Arrival, Input, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema, TftRules,
+    Arrival, Input, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema, Tables, TftRules,
 };
 use tickfuse_core::features::{Bar, FeatureOp, standard_set};
 use tickfuse_core::{Level, Model, OpenOptions};
@@ -110,6 +110,13 @@ pub(crate) fn families() -> Vec<Schema> {
         };
         all.extend(families::xtrends().map(of_net));
     }
+    // Tables that some rows leave and others do not.
+    let tabulated = |schema: &Schema| Schema {
+        tables: Some(Tables::wish(1e-4, -1.5, 1.0)),
+        ..schema.clone()
+    };
+    let with_tables: Vec<Schema> = [0, 1, 5, 7].map(|i| tabulated(&all[i])).into();
+    all.extend(with_tables);
     all
 }
 

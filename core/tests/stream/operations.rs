@@ -36,22 +36,29 @@ fn any_order_of_operations_gives_the_bits_of_whole_windows() {
 /// A million operations on every family, with the number of answers that were compared.
 fn a_million(level: Level) {
     let n = 1_000_000;
-    let log = |net: &Net, precision, n_compared| {
+    let log = |schema: &Schema, n_compared| {
+        let family = match &schema.net {
+            Net::Lstm(_) => "lstm",
+            Net::Tft(_) => "tft",
+            Net::QuantileTft(_) => "quantile_tft",
+            Net::Xtrend(_) => "xtrend",
+        };
+        let (level, lookback, precision) = (level.name(), schema.lookback(), schema.precision);
         eprintln!(
-            "{}, {net:?}, {precision:?}: {n} operations, {n_compared} answers",
-            level.name()
+            "{level}, {family} of {lookback} rows, {precision:?}, {:?}: {n} operations, {n_compared} answers",
+            schema.arrival
         );
     };
     for shape in &shapes()[..3] {
         for precision in [Precision::F32, Precision::Bf16] {
             let schema = schema(Shape { precision, ..*shape });
             let bytes = file(&schema, &tensors(&schema, 5));
-            log(&schema.net, precision, operate(&schema, &bytes, level, n));
+            log(&schema, operate(&schema, &bytes, level, n));
         }
     }
     for schema in families() {
         let bytes = common::families::file(&schema, &common::families::tensors(&schema));
-        log(&schema.net, schema.precision, operate(&schema, &bytes, level, n));
+        log(&schema, operate(&schema, &bytes, level, n));
     }
 }
 

@@ -9,6 +9,8 @@
     answers = session.predict_series(frame)     # every window of a longer frame
     run = session.bind(window_array)            # prepared: run() answers what the array holds now
     step = stream.push_bar(bar)                 # one bar or row at a time: step.answer, then stream.prepare()
+    steps = model.streams(["BTC", "ETH"]).push_all(rows)    # a row of every symbol
+    what_if = stream.copy()                     # or stream.save(), which restore() takes here or elsewhere
 
 `Model` is immutable and shared between threads; a `Session` or `Stream` belongs to one thread at a time. The library is
 called through ctypes, which lets other threads run meanwhile. All can be used after `os.fork`, as long as no call was under
@@ -29,15 +31,19 @@ from tickfuse.errors import (
     LibraryError,
     NonFiniteError,
     OptionError,
+    ProgramError,
     RunError,
     SchemaError,
     ShapeError,
+    StateError,
     TickfuseError,
 )
 from tickfuse.model import Model
 from tickfuse.schema import Input, Output, Scaler, Schema
 from tickfuse.session import Bound, Session
-from tickfuse.stream import Bar, BoundStream, Step, Stream
+from tickfuse.step import Bar, Step
+from tickfuse.stream import BoundStream, Stream
+from tickfuse.streams import BoundStreams, Steps, StreamSet
 
 __all__ = [
     "Answer",
@@ -47,6 +53,7 @@ __all__ = [
     "BarError",
     "Bound",
     "BoundStream",
+    "BoundStreams",
     "BundleError",
     "BundleReadError",
     "BusyError",
@@ -62,13 +69,17 @@ __all__ = [
     "NonFiniteError",
     "OptionError",
     "Output",
+    "ProgramError",
     "RunError",
     "Scaler",
     "Schema",
     "SchemaError",
     "Session",
     "ShapeError",
+    "StateError",
     "Step",
+    "Steps",
     "Stream",
+    "StreamSet",
     "TickfuseError",
 ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tickfuse.errors import LibraryError, TickfuseError, kind_of
 
-ABI_VERSION = 0x00010001
+ABI_VERSION = 0x00010002
 HASH_SIZE = 65
 OPEN_COPIED, OPEN_DECLINE_HASH, OPEN_DECLINE_GOLDEN = 1, 2, 4
 MAX_DIMS, NAME_SIZE = 4, 64
@@ -63,8 +63,12 @@ _OPENED = [POINTER(OpenOptions), POINTER(c_void_p)]
 _RUN = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p]
 _RUN_BATCH = [c_void_p, c_void_p, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
 _RUN_LENGTHS = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_RUN_STRIDED = [c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_size_t, c_void_p]
+_SLIDE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t]
 _ENCODE = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_void_p)]
 _PUSH = [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
+_PUSH_OF = [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(Step)]
+_PUSH_BAR_OF = [c_void_p, c_size_t, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
 _PUSH_BAR = [c_void_p, POINTER(Bar), c_void_p, c_size_t, POINTER(Step)]
 
 # Name without `tickfuse_`: what it returns, what it takes. Arrays are addresses.
@@ -83,11 +87,15 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "model_level": (c_char_p, [c_void_p]),
     "model_hash": (c_int32, [c_void_p, c_void_p, c_size_t]),
     "model_schema_json": (c_int32, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "model_inputs_json": (c_int32, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)]),
+    "model_n_bars": (c_size_t, [c_void_p]),
     "session_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
     "session_run": (c_int32, _RUN),
     "session_run_f64": (c_int32, _RUN),
     "session_run_batch": (c_int32, _RUN_BATCH),
     "session_run_batch_f64": (c_int32, _RUN_BATCH),
+    "session_run_strided": (c_int32, _RUN_STRIDED),
+    "session_run_strided_f64": (c_int32, _RUN_STRIDED),
     "session_run_lengths": (c_int32, _RUN_LENGTHS),
     "session_run_lengths_f64": (c_int32, _RUN_LENGTHS),
     "session_free": (None, [c_void_p]),
@@ -111,7 +119,40 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_set_contexts": (c_int32, [c_void_p, c_void_p]),
     "stream_remaining": (c_size_t, [c_void_p]),
     "stream_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "stream_saved_len": (c_size_t, [c_void_p]),
+    "stream_save": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_restore": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_clone": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "stream_clone_from": (c_int32, [c_void_p, c_void_p]),
     "stream_free": (None, [c_void_p]),
+    "streams_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
+    "streams_push": (c_int32, _PUSH_OF),
+    "streams_push_f64": (c_int32, _PUSH_OF),
+    "streams_peek": (c_int32, _PUSH_OF),
+    "streams_peek_f64": (c_int32, _PUSH_OF),
+    "streams_push_bar": (c_int32, _PUSH_BAR_OF),
+    "streams_peek_bar": (c_int32, _PUSH_BAR_OF),
+    "streams_push_all": (c_int32, _SLIDE),
+    "streams_push_all_f64": (c_int32, _SLIDE),
+    "streams_peek_all": (c_int32, _SLIDE),
+    "streams_peek_all_f64": (c_int32, _SLIDE),
+    "streams_prepare": (c_int32, [c_void_p]),
+    "streams_prepare_some": (c_int32, [c_void_p, c_size_t, POINTER(c_uint32)]),
+    "streams_reset": (c_int32, [c_void_p, c_size_t]),
+    "streams_reset_all": (c_int32, [c_void_p]),
+    "streams_remaining": (c_size_t, [c_void_p, c_size_t]),
+    "streams_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "streams_set_category": (c_int32, [c_void_p, c_size_t, c_char_p, c_char_p, POINTER(c_uint32)]),
+    "streams_set_contexts": (c_int32, [c_void_p, c_void_p]),
+    "streams_saved_len": (c_size_t, [c_void_p, c_size_t]),
+    "streams_save": (c_int32, [c_void_p, c_size_t, c_void_p, c_size_t]),
+    "streams_restore": (c_int32, [c_void_p, c_size_t, c_void_p, c_size_t]),
+    "streams_free": (None, [c_void_p]),
+    "sliding_new": (c_int32, [c_void_p, c_size_t, POINTER(c_void_p)]),
+    "sliding_run": (c_int32, _SLIDE),
+    "sliding_run_f64": (c_int32, _SLIDE),
+    "sliding_set_contexts": (c_int32, [c_void_p, c_void_p]),
+    "sliding_free": (None, [c_void_p]),
 }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from tickfuse._library import Handle, failure
 from tickfuse.errors import ClosedError
@@ -66,5 +66,5 @@ class Worker(Owner):
 
         raise type(error)(PLACE.sub(named, str(error)), status)
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> Any:
         raise TypeError(f"{self._title()}: cannot be pickled; pickle its model and make one where it is needed")

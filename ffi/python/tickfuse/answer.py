@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tickfuse import _card
 from tickfuse.schema import Schema
 
 if TYPE_CHECKING:
@@ -72,20 +73,26 @@ class Answer:
 
     def _repr_html_(self) -> str:
         cells = zip(self.names, self.values.tolist(), self.units, strict=True)
-        rows = "".join(
-            f"<tr><td>{escape(n)}</td><td style='text-align:right'>{v:g}</td><td>{escape(u)}</td></tr>" for n, v, u in cells
-        )
-        return f"<table>{rows}</table>{escape(_flags_text(self.flags))}"
+        return _card.table([], [(n, f"{v:.6g}", u) for n, v, u in cells]) + escape(_flags_text(self.flags))
 
 
 class Answers:
     """The answers for several windows: `values [n_windows, n_outputs]`."""
 
-    __slots__ = ("flags", "index", "schema", "values")
+    __slots__ = ("each", "flags", "index", "schema", "values")
 
-    def __init__(self, schema: Schema, values: NDArray[np.float32], flags: int, index: Any = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        values: NDArray[np.float32],
+        flags: int,
+        index: Any = None,
+        each: NDArray[np.uint32] | None = None,
+    ) -> None:
         self.schema, self.values, self.flags = schema, values, Flags(flags)
         """`flags` holds for all answers together."""
+        self.each = each
+        """The flags of each answer as numbers, of a series; None of windows that were answered together."""
         self.index = index
         """Time of each window's last past row, where the input was a frame with times."""
 
@@ -141,6 +148,11 @@ class Answers:
 
     def __repr__(self) -> str:
         return f"Answers({len(self)} windows of {', '.join(self.names)}{_flags_text(self.flags)})"
+
+    def _repr_html_(self) -> str:
+        return _card.of_answers(
+            self.names, self.units, self.values, self.index, f"{len(self)} answers{_flags_text(self.flags)}"
+        )
 
 
 def _place(names: tuple[str, ...], name: str) -> int:

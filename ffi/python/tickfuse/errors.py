@@ -20,6 +20,14 @@ class LibraryError(TickfuseError, ImportError):
     """The shared library is missing or of another version."""
 
 
+class ProgramError(TickfuseError, RuntimeError):
+    """The program `tickfuse` is missing, or refused what it was asked; `exit_code` is its exit code."""
+
+    def __init__(self, text: str, status: int | None = None, exit_code: int | None = None) -> None:
+        super().__init__(text, status)
+        self.exit_code = exit_code
+
+
 class OptionError(TickfuseError, ValueError):
     """A parameter that is no array: an option, a level, a path, a size."""
 
@@ -71,6 +79,10 @@ class BarError(RunError):
     """A bar's field is out of range, or its time is not later than the one before."""
 
 
+class StateError(RunError):
+    """What should be a stream's saved state is none, was changed, or is of another model."""
+
+
 class DefectError(TickfuseError, RuntimeError):
     """The library or this package has a defect; the handle it struck is of no more use."""
 
@@ -84,6 +96,7 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     105: OptionError,
     106: BusyError,
     107: DefectError,
+    108: DefectError,
     200: BundleReadError,
     300: ShapeError,
     301: ShapeError,
@@ -94,6 +107,8 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     306: ShapeError,
     311: BarError,
     312: BarError,
+    313: StateError,
+    314: StateError,
 }
 BY_HUNDRED: dict[int, type[TickfuseError]] = {
     1: OptionError,

@@ -1,7 +1,8 @@
 """Frames of pandas, polars and pyarrow, and mappings of columns, turned into rows by column name.
 
 Nothing is guessed: a column that is missing, doubled or of another type is refused by name, and the order of a frame's columns
-means nothing. None of the three libraries is imported.
+means nothing. None of the three libraries is imported, but for pyarrow where a frame of yet another library comes, which hands
+its columns over as Arrow does (`__arrow_c_stream__`).
 """
 
 import sys
@@ -15,9 +16,12 @@ from tickfuse.errors import SchemaError
 from tickfuse.schema import Input, Schema
 
 
+CAPSULE = "__arrow_c_stream__"
+
+
 def is_frame(data: Any) -> bool:
     """Whether `rows` may be asked to read it."""
-    return isinstance(data, Mapping) or _library_of(data) is not None
+    return isinstance(data, Mapping) or _library_of(data) is not None or hasattr(data, CAPSULE)
 
 
 def rows(name: str, frame: Any, schema: Schema) -> NDArray[Any]:
@@ -73,6 +77,33 @@ def nanoseconds(name: str, column: str, values: Any) -> list[int]:
     raise SchemaError(f"{name}: column `{column}`: expected times, or nanoseconds named `ts_ns`, found {stamps.dtype}")
 
 
+def names(name: str, frame: Any) -> dict[str, Any]:
+    """Names of the columns in their order, each once, as text and as the frame knows them."""
+    keys = _Columns(name, frame).names
+    found = {str(key): key for key in keys}
+    for text in found if len(found) < len(keys) else ():
+        n = sum(str(key) == text for key in keys)
+        if n > 1:
+            raise SchemaError(f"{name}: expected one column `{text}`, found {n}")
+    return found
+
+
+def raw(name: str, frame: Any, wanted: str) -> Any:
+    """A column as the frame's library gives it."""
+    return _Columns(name, frame).raw(wanted)
+
+
+def times_of_index(frame: Any) -> Any:
+    """The index of a pandas frame indexed by time; None of any other."""
+    return _time_index(frame)
+
+
+def labels(name: str, frame: Any, wanted: str) -> NDArray[Any]:
+    """A column of names, every cell as text."""
+    values = _Columns(name, frame).values(wanted)
+    return np.array([str(value) for value in values], object)
+
+
 def column(name: str, frame: Any, wanted: str) -> NDArray[np.float64]:
     """A column of numbers by its name; nulls are NaN."""
     spec = Input(wanted, "observed", "reject", None, None, None, None)
@@ -100,6 +131,9 @@ class _Columns:
 
     def __init__(self, name: str, frame: Any) -> None:
         self.name, self.frame, self.library = name, frame, _library_of(frame)
+        if self.library is None and hasattr(frame, CAPSULE):
+            self.frame, self.library = _table(name, frame), "pyarrow"
+            frame = self.frame
         if hasattr(frame, "collect"):
             raise SchemaError(f"{name}: expected a frame, found a lazy one; collect() it")
         names = frame.column_names if self.library == "pyarrow" and hasattr(frame, "column_names") else None
@@ -134,6 +168,15 @@ class _Columns:
         if values.ndim != 1:
             raise SchemaError(f"{self.name}: column `{column}`: expected one dimension, found {values.ndim}")
         return values
+
+
+def _table(name: str, frame: Any) -> Any:
+    """A frame of whatever library, as Arrow has it; nothing is copied."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise SchemaError(f"{name}: a {type(frame).__qualname__} is read by pyarrow, which is not installed") from None
+    return pyarrow.table(frame)
 
 
 def _of_pandas(series: Any) -> NDArray[Any]:

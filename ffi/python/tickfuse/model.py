@@ -2,14 +2,13 @@
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from tickfuse import _library
-from tickfuse._card import html
+from tickfuse import _card, _library
 from tickfuse._library import Handle, OpenOptions, check, library
 from tickfuse._owner import Owner
 from tickfuse.contexts import Contexts, ContextShape, shape_of
@@ -17,6 +16,7 @@ from tickfuse.errors import BundleError, OptionError
 from tickfuse.schema import Input, Output, Schema
 from tickfuse.session import Session
 from tickfuse.stream import Stream
+from tickfuse.streams import StreamSet
 
 FILE_NAME = "model.safetensors"
 
@@ -156,6 +156,10 @@ class Model(Owner):
         """A window that slides over one series: one per symbol."""
         return Stream(self)
 
+    def streams(self, symbols: int | Sequence[str], category: str | None = None) -> StreamSet:
+        """Streams of many symbols, a number of them or their names; see `StreamSet`."""
+        return StreamSet(self, symbols, category)
+
     def session(self, max_batch: int = 1024) -> Session:
         """Working memory for whole windows: one per thread. Larger batches are answered in pieces of `max_batch`."""
         return Session(self, max_batch)
@@ -181,7 +185,7 @@ class Model(Owner):
         return f"<tickfuse.Model {self.name!r} {self.schema.family} {self._hash[:8]} on {self._level}, {where}{state}>"
 
     def _repr_html_(self) -> str:
-        return html(self)
+        return _card.of_model(self)
 
 
 def _reopen(path: str, hash_: str, wishes: dict[str, Any]) -> Model:

@@ -29,12 +29,19 @@ class Session(Worker):
         lib, pointer = library(), ctypes.c_void_p()
         if not isinstance(max_batch, int) or max_batch < 1:
             raise OptionError(f"max_batch: expected a number from 1, found {max_batch!r}")
-        check(lib.session_new(model.handle(), max_batch, ctypes.byref(pointer)))
+        source = model.handle()
+        check(lib.session_new(source, max_batch, ctypes.byref(pointer)))
         super().__init__(Handle(pointer, lib.session_free), model.inputs)
         self._model = model
         self._max_batch = max_batch
         self._window_shape = (model.n_rows, model.n_features)
         self._run_one = {arrays.F32: lib.session_run, arrays.F64: lib.session_run_f64}
+        self._run_strided = {arrays.F32: lib.session_run_strided, arrays.F64: lib.session_run_strided_f64}
+        self._slide = {arrays.F32: lib.sliding_run, arrays.F64: lib.sliding_run_f64}
+        # What series are answered with: the model, contexts, and the working memory of the last stride.
+        self._source: Handle | None = source
+        self._contexts: Handle | None = None
+        self._sliding: dict[int, Handle] = {}
         self._run_batch = {arrays.F32: lib.session_run_batch, arrays.F64: lib.session_run_batch_f64}
 
     @property
@@ -47,6 +54,11 @@ class Session(Worker):
         """Windows answered in one call of the library."""
         return self._max_batch
 
+    def close(self) -> None:
+        """Lets go of the library's memory; a call under way in another thread still ends well. A second call does nothing."""
+        super().close()
+        self._source, self._contexts, self._sliding = None, None, {}
+
     def predict(self, window: Any, out: NDArray[np.float32] | None = None) -> Answer:
         """Answers one window; `out`, float32 `[n_outputs]`, becomes the answer's values."""
         window = self._window(window)
@@ -57,30 +69,33 @@ class Session(Worker):
         """Answers windows `[n, n_rows, n_features]`, each with the bits it has alone.
 
         Windows that are contiguous one by one but not together, such as overlapping views of a series, are used where
-        they lie too, in a call each.
+        they lie too; `predict_series` works on what they share only once.
         """
         windows = arrays.readable_windows("windows", windows, ("n", *self._window_shape))
         out = self._out(out, (len(windows), self._model.n_outputs))
         return Answers(self._model.schema, out, self._run_all(windows, out))
 
-    def predict_series(self, series: Any, out: NDArray[np.float32] | None = None, time: str | None = None) -> Answers:
+    def predict_series(
+        self, series: Any, out: NDArray[np.float32] | None = None, time: str | None = None, stride: int = 1
+    ) -> Answers:
         """Answers every window of a series `[n, n_features]` or frame, whose rows lie an equal time apart, oldest first.
 
-        Answer i is for the window that begins with row i; there are `n - n_rows + 1`. The windows are views of the series.
+        Answer i is for the window that begins with row `i * stride`, with the bits it has alone; `Answers.each` has the flags
+        of each. What windows share is worked on once, so that a back-test takes far less time than its windows.
         `time` names a frame's column of times, which become the answers' `index`; a pandas frame indexed by time needs
         no name. Rows of several symbols are several series.
         """
         rows = self._rows("series", series, ("n", self._window_shape[1]))
-        n_windows = len(rows) - self._window_shape[0] + 1
-        if n_windows < 1:
+        if len(rows) < self._window_shape[0]:
             raise ShapeError(f"series: expected at least {self._window_shape[0]} rows, found {len(rows)}")
-        windows = np.lib.stride_tricks.as_strided(
-            rows, (n_windows, *self._window_shape), (rows.strides[0], *rows.strides), writeable=False
-        )
-        answers = self.predict_batch(windows, out)
-        if frames.is_frame(series):
-            answers.index = self._index(series, time, n_windows)
-        return answers
+        if not isinstance(stride, int) or stride < 1:
+            raise OptionError(f"stride: expected a number from 1, found {stride!r}")
+        n_windows = (len(rows) - self._window_shape[0]) // stride + 1
+        out = self._out(out, (n_windows, self._model.n_outputs))
+        each = self._run_series(rows, out, stride)
+        flags = int(np.bitwise_or.reduce(each))
+        index = self._index(series, time, n_windows, stride) if frames.is_frame(series) else None
+        return Answers(self._model.schema, out, flags, index, each)
 
     def predict_lengths(
         self, window: NDArray[Any], n_encoder: int, n_decoder: int, out: NDArray[np.float32] | None = None
@@ -101,13 +116,16 @@ class Session(Worker):
         """What the last window's answer rested on: weights of the variable selections and of attention, by name.
 
         Nothing is computed again. Empty before the first window and for an LSTM stack; of no use after a refused window.
+        Windows of `predict_series` are none of these.
         """
         n = library().session_n_interpretations(self.handle())
         return dict(self._interpretation(i) for i in range(n))
 
     def set_contexts(self, contexts: Contexts | None) -> None:
         """Attends to these contexts from the next window on; None: to those of the model file."""
-        check(library().session_set_contexts(self.handle(), contexts and contexts.handle()))
+        found = None if contexts is None else contexts.handle()
+        check(library().session_set_contexts(self.handle(), found))
+        self._contexts, self._sliding = found, {}
 
     def bind(self, window: NDArray[Any], out: NDArray[np.float32] | None = None) -> "Bound":
         """A prepared call on two arrays, checked now: each call answers what `window` then holds."""
@@ -147,7 +165,7 @@ class Session(Worker):
     def _run_all(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
         self.handle()
         if not windows.flags.c_contiguous:
-            return self._run_apart(windows, out)
+            return (self._run_views if windows.strides[0] >= 0 else self._run_apart)(windows, out)
         together = 0
         for i in range(0, len(windows), self._max_batch):
             together |= self._run_piece(windows[i : i + self._max_batch], out[i : i + self._max_batch], i)
@@ -162,6 +180,41 @@ class Session(Worker):
         if status:
             self.refuse(status, first)
         return flags.value
+
+    def _run_views(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
+        """Windows that each begin where the one before does or behind it."""
+        together, flags, step = 0, ctypes.c_uint32(), windows.strides[0] // windows.itemsize
+        run, n_columns = self._run_strided[windows.dtype], windows.shape[2]
+        for i in range(0, len(windows), self._max_batch):
+            some, to = windows[i : i + self._max_batch], out[i : i + self._max_batch]
+            where = arrays.address(some), (len(some) - 1) * step + some[0].size, len(some), step, n_columns
+            status = run(self.handle(), *where, arrays.address(to), to.size, ctypes.byref(flags))
+            if status:
+                self.refuse(status, i)
+            together |= flags.value
+        return together
+
+    def _run_series(self, rows: NDArray[Any], out: NDArray[np.float32], stride: int) -> NDArray[np.uint32]:
+        """Every window; returns the flags of each."""
+        each, sliding = np.empty(len(out), np.uint32), self._sliding_handle(stride)
+        where, to = (arrays.address(rows), rows.size), (arrays.address(out), out.size)
+        status = self._slide[rows.dtype](sliding, *where, *to, arrays.address(each), each.size)
+        if status:
+            self.refuse(status)
+        return each
+
+    def _sliding_handle(self, stride: int) -> Handle:
+        """Working memory for series, made when it is first needed."""
+        self.handle()
+        found = self._sliding.get(stride)
+        if found is None:
+            lib, pointer = library(), ctypes.c_void_p()
+            check(lib.sliding_new(self._source, stride, ctypes.byref(pointer)))
+            found = Handle(pointer, lib.sliding_free)
+            if self._contexts is not None:
+                check(lib.sliding_set_contexts(found, self._contexts))
+            self._sliding = {stride: found}
+        return found
 
     def _run_apart(self, windows: NDArray[Any], out: NDArray[np.float32]) -> int:
         """Windows at any distance, a call each."""
@@ -184,10 +237,9 @@ class Session(Worker):
         check(read(self.handle(), index, ctypes.byref(about), arrays.address(values), values.size))
         return about.name.decode(), values
 
-    def _index(self, frame: Any, time: str | None, n_windows: int) -> Any:
+    def _index(self, frame: Any, time: str | None, n_windows: int, stride: int) -> Any:
         index = frames.times("series", frame, time)
-        first = self._model.lookback - 1
-        return None if index is None else frames.take(index, np.arange(first, first + n_windows))
+        return None if index is None else frames.take(index, self._model.lookback - 1 + stride * np.arange(n_windows))
 
 
 class Bound(Protocol):
@@ -201,6 +253,7 @@ class Bound(Protocol):
 
     def __call__(self) -> int:
         """Answers, or raises what `predict` would."""
+        ...
 
 
 def _bound(session: Session, window: NDArray[Any], out: NDArray[np.float32]) -> Bound:

@@ -1,64 +1,39 @@
 """A window that slides over one series: a row or bar arrives, the answer comes, the next one is prepared."""
 
 import ctypes
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickfuse import _library, arrays, frames
 from tickfuse._library import BAR_COLUMNS, STEP_ANSWER, Handle, check, library, prepared
-from tickfuse._owner import Worker
-from tickfuse.answer import Answer, Answers
+from tickfuse.answer import Answers
 from tickfuse.contexts import Contexts
-from tickfuse.errors import OptionError
+from tickfuse.step import Bar, Step, Taker, new_step, text, whole
 
 if TYPE_CHECKING:
     from tickfuse.model import Model
 
 
-class Bar(NamedTuple):
-    """One record of one symbol's prices; `ts_ns` is its open time in nanoseconds since 1970, UTC."""
-
-    ts_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
-class Step(NamedTuple):
-    """What a row or bar came to."""
-
-    answer: Answer | None
-    """None while too little was seen."""
-    remaining: int
-    """Rows or bars still to come, the one with the first answer included; 0 with an answer."""
-    ts_ns: int | None
-    """The bar's own time; None for a row."""
-
-
-class Stream(Worker):
+class Stream(Taker):
     """A window that slides over one series: one per symbol.
 
     A row is raw inputs `[n_features]`, float32 or float64, or a mapping with a value per column. Answers have the bits that
     `Session.predict` gives for the same window. A second call while one is under way in another thread is refused with
-    `BusyError`.
+    `BusyError`. A stream pickles as its model, with the path, and what it remembers; its contexts stay behind.
     """
 
     def __init__(self, model: "Model") -> None:
-        lib, pointer = library(), ctypes.c_void_p()
-        check(lib.stream_new(model.handle(), ctypes.byref(pointer)))
-        super().__init__(Handle(pointer, lib.stream_free), model.inputs)
-        self._model = model
-        self._max_missing_bars = 0
+        pointer = ctypes.c_void_p()
+        check(library().stream_new(model.handle(), ctypes.byref(pointer)))
+        self._own(model, pointer, 0)
 
-    @property
-    def model(self) -> "Model":
-        """The model it was made for."""
-        return self._model
+    def _own(self, model: "Model", pointer: ctypes.c_void_p, max_missing_bars: int | None) -> None:
+        super().__init__(Handle(pointer, library().stream_free), model.inputs)
+        self._model = model
+        self._max_missing_bars = max_missing_bars
 
     @property
     def remaining(self) -> int:
@@ -66,24 +41,26 @@ class Stream(Worker):
         return int(library().stream_remaining(self.handle()))
 
     @property
-    def max_missing_bars(self) -> int:
-        """Bars that may be missing between two neighbours before the series begins anew; 0 unless set."""
+    def max_missing_bars(self) -> int | None:
+        """Bars that may be missing between two neighbours before the series begins anew; 0 unless set.
+
+        None behind `restore`, which takes the setting of the stream that was saved.
+        """
         return self._max_missing_bars
 
     @max_missing_bars.setter
     def max_missing_bars(self, n: int) -> None:
-        if not isinstance(n, int) or not 0 <= n < 1 << 32:
-            raise OptionError(f"max_missing_bars: expected a number from 0 to {(1 << 32) - 1}, found {n!r}")
+        whole("max_missing_bars", n)
         check(library().stream_set_max_missing_bars(self.handle(), n))
         self._max_missing_bars = n
 
     def push(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
         """Takes a row and answers the window it ends; a refused row is not taken."""
-        return self._row("push", row, out)
+        return self._row("stream_push", (), row, out)
 
     def peek(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
         """What pushing this row would give, such as one that is still forming; nothing is kept."""
-        return self._row("peek", row, out)
+        return self._row("stream_peek", (), row, out)
 
     def push_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """Takes a bar: makes its row with the model's own features and pushes that.
@@ -91,11 +68,11 @@ class Stream(Worker):
         A bar behind too large a gap begins the series anew. One that is out of range or not later than the bar before
         is refused and leaves the stream as it was.
         """
-        return self._bar("push_bar", bar, out)
+        return self._bar("stream_push_bar", (), bar, out)
 
     def peek_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """What pushing this bar would give, such as one that is still forming; nothing is kept."""
-        return self._bar("peek_bar", bar, out)
+        return self._bar("stream_peek_bar", (), bar, out)
 
     def push_bars(self, bars: Any, time: str = "ts") -> Answers:
         """Takes the bars of a frame with the columns `open`, `high`, `low`, `close`, `volume` and one of times.
@@ -119,8 +96,7 @@ class Stream(Worker):
 
     def prepare_some(self, budget: int = 1) -> bool:
         """Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether all is done."""
-        if not isinstance(budget, int) or not 0 <= budget < 1 << 32:
-            raise OptionError(f"budget: expected a number from 0 to {(1 << 32) - 1}, found {budget!r}")
+        whole("budget", budget)
         is_done = ctypes.c_uint32()
         check(library().stream_prepare_some(self.handle(), budget, ctypes.byref(is_done)))
         return bool(is_done.value)
@@ -129,13 +105,49 @@ class Stream(Worker):
         """Forgets every row and bar."""
         check(library().stream_reset(self.handle()))
 
+    def save(self) -> bytes:
+        """What the stream remembers, its settings included, its contexts not; the bytes mean the same on every machine."""
+        lib, handle = library(), self.handle()
+        state = (ctypes.c_char * lib.stream_saved_len(handle))()
+        status = lib.stream_save(handle, state, len(state))
+        if status:
+            self.refuse(status)
+        return bytes(state)
+
+    def restore(self, state: bytes) -> None:
+        """Becomes the stream that was saved: every answer from here on has the bits it would have had.
+
+        What had been prepared is to be prepared again. `StateError` for bytes that `save` did not write, or of another
+        model; the stream is then as it was.
+        """
+        check(library().stream_restore(self.handle(), bytes(state), len(state)))
+        self._max_missing_bars = None
+
+    def copy(self) -> Self:
+        """A stream of its own with everything this one remembers and has prepared: to ask what would be if."""
+        pointer, other = ctypes.c_void_p(), type(self).__new__(type(self))
+        check(library().stream_clone(self.handle(), ctypes.byref(pointer)))
+        other._own(self._model, pointer, self._max_missing_bars)
+        return other
+
+    __copy__ = copy
+
+    def copy_from(self, source: "Stream") -> None:
+        """Becomes a copy of a stream of the same model, without memory of its own: for asking again and again."""
+        check(library().stream_clone_from(self.handle(), source.handle()))
+        self._max_missing_bars = source._max_missing_bars
+
+    def __reduce__(self) -> tuple[Callable[..., "Stream"], tuple["Model", bytes, int | None]]:
+        """A stream travels as its model's path and hash beside what it remembers."""
+        return _arrived, (self._model, self.save(), self._max_missing_bars)
+
     def set_category(self, name: str, label: str) -> bool:
         """Says which series the bars are of, such as "BTCUSDT" of "symbol", from the next bar on; whether the model knows it.
 
         `CategoryError` for a category that the model does not have, or an unlisted label that nothing stands in for.
         """
         is_known = ctypes.c_uint32()
-        texts = [_text(value) for value in (name, label)]
+        texts = [text(value) for value in (name, label)]
         check(library().stream_set_category(self.handle(), *texts, ctypes.byref(is_known)))
         return bool(is_known.value)
 
@@ -151,30 +163,13 @@ class Stream(Worker):
     def _title(self) -> str:
         return f"stream of `{self._model.name}`"
 
-    def _out(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        n_outputs = self._model.n_outputs
-        return np.empty(n_outputs, np.float32) if out is None else arrays.writable("out", out, (n_outputs,))
 
-    def _row(self, verb: str, row: Any, out: NDArray[np.float32] | None) -> Step:
-        if isinstance(row, Mapping):
-            row = frames.row("row", row, self._model.schema)
-        row, out = arrays.readable("row", row, (self._model.n_features,)), self._out(out)
-        call = getattr(library(), f"stream_{verb}" if row.dtype == arrays.F32 else f"stream_{verb}_f64")
-        step = _new_step()
-        status = call(self.handle(), arrays.address(row), row.size, arrays.address(out), out.size, ctypes.byref(step))
-        return self._step(status, step, out, None)
-
-    def _bar(self, verb: str, bar: Bar, out: NDArray[np.float32] | None) -> Step:
-        out, step = self._out(out), _new_step()
-        call = getattr(library(), f"stream_{verb}")
-        status = call(self.handle(), ctypes.byref(_bar(bar)), arrays.address(out), out.size, ctypes.byref(step))
-        return self._step(status, step, out, step.ts_ns)
-
-    def _step(self, status: int, step: _library.Step, out: NDArray[np.float32], ts_ns: int | None) -> Step:
-        if status:
-            self.refuse(status)
-        answer = Answer(self._model.schema, out, step.flags) if step.kind == STEP_ANSWER else None
-        return Step(answer, step.remaining, ts_ns)
+def _arrived(model: "Model", state: bytes, max_missing_bars: int | None) -> Stream:
+    """What unpickling does."""
+    stream = model.stream()
+    stream.restore(state)
+    stream._max_missing_bars = max_missing_bars
+    return stream
 
 
 class BoundStream(Protocol):
@@ -190,11 +185,12 @@ class BoundStream(Protocol):
 
     def __call__(self) -> bool:
         """Pushes, or raises what `push` would."""
+        ...
 
 
 def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> BoundStream:
     """A function, since calling an object takes longer than all else here."""
-    step, handle = _new_step(), stream.handle()
+    step, handle = new_step(), stream.handle()
     push = prepared("stream_push" if row.dtype == arrays.F32 else "stream_push_f64", handle, row, out, step)
 
     def call() -> bool:
@@ -207,23 +203,3 @@ def _bound(stream: Stream, row: NDArray[Any], out: NDArray[np.float32]) -> Bound
 
     call.__dict__.update(row=row, out=out, step=step, kept=handle)
     return cast(BoundStream, call)
-
-
-def _text(value: str) -> bytes:
-    if "\0" in value:
-        raise OptionError(f"expected text without a zero byte, found {value!r}")
-    return value.encode()
-
-
-def _new_step() -> _library.Step:
-    return _library.Step(ctypes.sizeof(_library.Step))
-
-
-def _bar(bar: Bar) -> _library.Bar:
-    try:
-        ts_ns, *values = Bar(*bar)
-        if not -(1 << 63) <= ts_ns < 1 << 63:
-            raise ValueError("ts_ns is beyond 64 bits")
-        return _library.Bar(ctypes.sizeof(_library.Bar), ts_ns, *values)
-    except (TypeError, ValueError) as e:
-        raise OptionError(f"bar: expected a Bar of a whole number and five numbers, found {bar!r}: {e}") from None

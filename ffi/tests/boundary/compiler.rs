@@ -42,22 +42,25 @@ pub(crate) fn link(command: &mut Command, library: &Path, program: &Path) {
     successful(command);
 }
 
-const SANITIZERS: [&str; 3] = [
+pub(crate) const SANITIZERS: [&str; 3] = [
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
 ];
 
-/// Whether the compiler is there and brings the sanitizers; says so where not.
-fn has_sanitizers(name: &str, folder: &Path) -> bool {
+/// Data races. The library itself is not instrumented: only what the program's own threads share is watched.
+pub(crate) const RACES: [&str; 3] = ["-fsanitize=thread", "-fno-sanitize-recover=all", "-g"];
+
+/// Whether the compiler is there and brings these sanitizers; says so where not.
+pub(crate) fn has_sanitizers(name: &str, sanitizers: &[&str], folder: &Path) -> bool {
     let mut command = Command::new(name);
     command
-        .args(SANITIZERS)
+        .args(sanitizers)
         .args(["-x", "c", "-", "-o"])
         .arg(folder.join("probe"));
     let found = with_input(&mut command, "int main(void) { return 0; }");
     if !found {
-        eprintln!("SKIPPED: `{name} {}` fails", SANITIZERS[0]);
+        eprintln!("SKIPPED: `{name} {}` fails", sanitizers[0]);
     }
     found
 }
@@ -78,7 +81,7 @@ fn with_input(command: &mut Command, text: &str) -> bool {
 pub(crate) fn programs(name: &str, standard: &str, source: &str, folder: &Path) -> Vec<PathBuf> {
     let Libraries { fixed, shared } = libraries();
     let mut kinds: Vec<(&str, &Path, &[&str])> = vec![("static", fixed, &[]), ("shared", shared, &[])];
-    if has_sanitizers(name, folder) {
+    if has_sanitizers(name, &SANITIZERS, folder) {
         kinds.push(("watched", fixed, &SANITIZERS));
     }
     let made = |(kind, library, more): (&str, &Path, &[&str])| {
@@ -143,7 +146,7 @@ pub(crate) fn cpp_compilers() -> impl Iterator<Item = (&'static str, &'static st
 }
 
 fn handles(folder: &Path) -> Vec<PathBuf> {
-    let watched = has("g++") && has_sanitizers("g++", folder);
+    let watched = has("g++") && has_sanitizers("g++", &SANITIZERS, folder);
     let last = watched.then_some(("g++", "-std=c++17", &SANITIZERS[..], &libraries().fixed));
     let others = cpp_compilers().map(|(name, standard)| (name, standard, &[][..], &libraries().shared));
     let made = |(i, (name, standard, more, library)): (usize, (&str, &str, &[&str], &PathBuf))| {

@@ -14,13 +14,14 @@ use tickfuse_core::Flags;
 
 const HEADER: &str = include_str!("../../include/tickfuse.h");
 const SYMBOLS: &str = include_str!("../../symbols.txt");
-const CONSUMERS: [&str; 6] = [
+const CONSUMERS: [&str; 7] = [
     include_str!("../c/symbols.c"),
     include_str!("../c/series.c"),
     include_str!("../c/memory.c"),
     include_str!("../c/consumer.c"),
     include_str!("../c/streams.c"),
     include_str!("../c/contexts.c"),
+    include_str!("../c/live.c"),
 ];
 
 /// Every `#define` with a number.

@@ -24,9 +24,15 @@ NAMES = ("lstm_f32", "lstm_bf16", "lstm_dated", "lstm_bars", "tft", "tft_bars", 
 if os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
     sys.path.insert(0, str(ROOT / "ffi" / "python"))
 
-collect_ignore = []
-if importlib.util.find_spec("pytorch_forecasting") is None:
-    collect_ignore.append("test_export_pytorch_forecasting.py")
+# What needs a package that not everybody has.
+EXTRAS = {
+    "pytorch_forecasting": "test_export_pytorch_forecasting.py",
+    "mlflow": "test_mlflow.py",
+    "sklearn": "test_estimator.py",
+}
+from tickfuse import _program  # noqa: E402
+
+collect_ignore = [file for package, file in EXTRAS.items() if importlib.util.find_spec(package) is None]
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class Case:
         return [a["flags"] for a in self.said["answers"]]
 
 
-def _artifacts() -> dict[str, Path]:
-    command = ["cargo", "build", "-p", "tickfuse-ffi", "--lib", "--example", "test_models", "--message-format", "json"]
+def _artifacts(*targets: str) -> dict[str, Path]:
+    command = ["cargo", "build", *targets, "--message-format", "json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
@@ -60,11 +66,20 @@ def _artifacts() -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the models; the library is where the package looks for it."""
-    made, folder = _artifacts(), tmp_path_factory.mktemp("models")
+    made = _artifacts("-p", "tickfuse-ffi", "--lib", "--example", "test_models")
+    folder = tmp_path_factory.mktemp("models")
     if os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
         os.environ["TICKFUSE_LIBRARY"] = str(made["tickfuse"])
     subprocess.run([made["test_models"], folder], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def program(built: Path) -> str:
+    """The program, where the package looks for it: the one named by TICKFUSE_PROGRAM, or a fresh one."""
+    if "TICKFUSE_PROGRAM" not in os.environ and os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
+        os.environ["TICKFUSE_PROGRAM"] = str(_artifacts("-p", "tickfuse-train", "--bin", "tickfuse")["tickfuse"])
+    return _program.path()
 
 
 @pytest.fixture(scope="session")

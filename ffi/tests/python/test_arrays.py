@@ -1,5 +1,7 @@
 """Arrays that the library cannot read in place are refused with what was expected and what was found."""
 
+import pickle
+
 import numpy as np
 import pytest
 from conftest import ROOT, Case
@@ -96,7 +98,7 @@ def test_answers_carry_names_units_and_flags(session: Session, lstm: Case) -> No
     assert answer["y.b"] == pytest.approx(float(answer.values[1]))
     assert answer.to_dict() == dict(zip(answer.names, answer.values.tolist(), strict=True))
     assert "y.b=" in repr(answer) and repr(answer).endswith("; IMPUTED)")
-    assert "<td>y.b</td>" in answer._repr_html_() and "IMPUTED" in answer._repr_html_()
+    assert ">y.b</td>" in answer._repr_html_() and "IMPUTED" in answer._repr_html_()
     np.testing.assert_array_equal(np.asarray(answer), answer.values)
     with pytest.raises(KeyError, match="expected one of y.a, y.b, y.c, found z"):
         answer["z"]
@@ -138,6 +140,32 @@ def test_a_closed_session_says_so_wherever_it_is_used(lstm: Case) -> None:
     ):
         with pytest.raises(ClosedError, match="session of `small`: used after it was closed"):
             use()
+
+
+def test_what_comes_out_travels_with_its_names_and_units(lstm: Case) -> None:
+    model = Model(lstm.path)
+    streams = model.streams(["A", "B"])
+    rows = np.ascontiguousarray(np.repeat(lstm.windows[0][:1], 2, axis=0))
+    for made in (
+        model.session().predict(lstm.windows[0]),
+        model.session().predict_series(np.concatenate(list(lstm.windows))),
+        streams.push_all(rows),
+    ):
+        again = pickle.loads(pickle.dumps(made))
+        assert again.names == made.names and again.units == made.units and repr(again.flags) == repr(made.flags)
+        np.testing.assert_array_equal(again.values, made.values)
+    step = pickle.loads(pickle.dumps(model.stream().push(lstm.windows[0][0])))
+    assert step.answer is None and step.remaining == 6
+
+
+def test_cards_show_both_ends_of_long_lists(lstm: Case) -> None:
+    model = Model(lstm.path)
+    answers = model.session().predict_series(np.concatenate(list(lstm.windows)))
+    card = answers._repr_html_()
+    assert card.count("<tr>") == 12 and f"{len(answers)} answers" in card and "y.b [one]" in card
+    streams = model.streams(["<A>", "B"])
+    steps = streams.push_all(np.ascontiguousarray(np.repeat(lstm.windows[0][:1], 2, axis=0)))
+    assert "&lt;A&gt;" in steps._repr_html_() and "2 symbols, of which 2 wait for rows" in steps._repr_html_()
 
 
 def test_every_status_of_the_header_has_an_exception_of_its_block() -> None:

@@ -47,6 +47,30 @@ def test_a_series_gives_the_answers_of_its_windows(case: Case) -> None:
     assert answers.index is None
 
 
+def test_every_stride_gives_the_answers_and_flags_of_its_windows(case: Case) -> None:
+    model = Model(case.path)
+    session = model.session()
+    for dtype in (np.float32, np.float64):
+        series = np.concatenate(list(case.windows)).astype(dtype)
+        for stride in (1, 3, model.n_rows):
+            alone = [session.predict(series[i : i + model.n_rows]) for i in range(0, len(series) - model.n_rows + 1, stride)]
+            out = np.empty((len(alone), model.n_outputs), np.float32)
+            answers = session.predict_series(series, out, stride=stride)
+            assert answers.values is out
+            same(out, np.array([a.values for a in alone]))
+            assert answers.each is not None and answers.each.tolist() == [int(a.flags) for a in alone]
+            assert int(answers.flags) == np.bitwise_or.reduce(answers.each)
+
+
+def test_overlapping_views_are_answered_where_they_lie(case: Case) -> None:
+    model = Model(case.path)
+    session, series = model.session(5), np.concatenate(list(case.windows[:3]))
+    for step in (1, 2):
+        views = np.lib.stride_tricks.sliding_window_view(series, model.n_rows, axis=0)[::step].swapaxes(1, 2)
+        expected = session.predict_series(series, stride=step).values
+        same(session.predict_batch(views).values, expected)
+
+
 def test_a_bound_call_follows_its_array(case: Case) -> None:
     session = Model(case.path).session()
     for dtype in (np.float32, np.float64):

@@ -10,6 +10,17 @@ import pytest
 from conftest import Case
 from tickfuse import CategoryError, Model, SchemaError, Session, ShapeError
 
+
+class Foreign:
+    """A frame of a library nobody knows, which speaks Arrow's protocol."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.table = pa.table(columns)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
 MAKERS = {
     "dict": dict,
     "pandas": pd.DataFrame,
@@ -18,6 +29,7 @@ MAKERS = {
     "polars": pl.DataFrame,
     "table": pa.table,
     "record batch": pa.RecordBatch.from_pydict,
+    "another library": Foreign,
 }
 
 

@@ -14,6 +14,9 @@ import tickfuse
 from conftest import ROOT, Case
 from tickfuse import BundleError, BundleReadError, ClosedError, LibraryError, Model, OptionError, _library
 
+# Handles in the caller's memory; what the schema's JSON or the size of an array says too; fast handles, whose call costs ctypes
+# as much as a prepared one does.
+UNUSED = re.compile(r"\w+_(size|align|init)|model_(input|output|arrival)|streams_n_symbols|sliding_n_windows|fast_\w+")
 HOSTILE = ROOT / "fixtures" / "hostile"
 
 
@@ -73,9 +76,8 @@ def test_a_pickle_is_path_and_hash(lstm: Case) -> None:
     assert (again.hash, again.level, again.path) == (model.hash, "portable", model.path)
     assert len(pickle.dumps(model)) < 1000
     assert copy.deepcopy(model) is copy.copy(model) is model
-    for worker in (model.session(), model.stream()):
-        with pytest.raises(TypeError, match="cannot be pickled; pickle its model"):
-            pickle.dumps(worker)
+    with pytest.raises(TypeError, match="cannot be pickled; pickle its model"):
+        pickle.dumps(model.session())
 
 
 def test_a_pickle_refuses_another_model_at_its_path(cases: dict[str, Case], tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_every_function_of_the_header_is_declared_with_its_parameters() -> None:
     header = (ROOT / "ffi" / "include" / "tickfuse.h").read_text()
     text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     found = re.findall(r"^([\w ]+?[ *]+)tickfuse_(\w+)\(([^)]*)\) TICKFUSE_NOEXCEPT", text, flags=re.MULTILINE)
+    found = [(result, name, parameters) for result, name, parameters in found if not UNUSED.fullmatch(name)]
     assert {name for _, name, _ in found} == set(_library.FUNCTIONS)
     for result, name, parameters in found:
         returns, takes = _library.FUNCTIONS[name]

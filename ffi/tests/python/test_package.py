@@ -16,6 +16,7 @@ ENVIRONMENT = {"PYTHONPATH": str(PACKAGE.parent)}
 def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter that sees the package."""
     command, environment = [sys.executable, *map(str, arguments)], os.environ | ENVIRONMENT
+    environment.pop("TICKFUSE_PROGRAM", None)
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,5 +1,7 @@
 """Streams give the bits of whole windows, for rows and for bars."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from tickfuse import (
     RunError,
     SchemaError,
     ShapeError,
+    StateError,
 )
 
 MINUTE = 60_000_000_000
@@ -230,3 +233,55 @@ def test_the_symbol_of_a_series_stands_in_its_rows(cases: dict[str, Case]) -> No
         stream.set_category("venue", "X")
     with pytest.raises(OptionError, match="expected text without a zero byte"):
         stream.set_category("static0", "a\0b")
+
+
+def test_a_saved_stream_goes_on_where_it_was(bars: Case) -> None:
+    model, some = Model(bars.path), random_bars(30)
+    stream = model.stream()
+    stream.max_missing_bars = 3
+    for bar in some[:20]:
+        stream.push_bar(bar)
+    stream.prepare()
+    states = stream.save(), pickle.dumps(stream)
+    others = [model.stream(), pickle.loads(states[1]), stream.copy(), copy.copy(stream)]
+    others[0].restore(states[0])
+    assert [o.max_missing_bars for o in others] == [None, 3, 3, 3]
+    again = model.stream()
+    again.copy_from(stream)
+    skipped = [*some[20:25], *some[28:]]
+    for bar in skipped:
+        expected = stream.push_bar(bar)
+        assert expected.answer is not None
+        for other in (*others, again):
+            step = other.push_bar(bar)
+            assert step.answer is not None
+            np.testing.assert_array_equal(step.answer.values, expected.answer.values)
+
+
+def test_what_is_no_state_of_the_model_is_refused_and_changes_nothing(lstm: Case, bars: Case, rows: np.ndarray) -> None:
+    stream = Model(lstm.path).stream()
+    for row in rows[:8]:
+        stream.push(row)
+    foreign = Model(bars.path).stream()
+    before = stream.save()
+    for state in (b"", before[:-1], before + b"x", bytes([before[0] ^ 1]) + before[1:], foreign.save()):
+        with pytest.raises(StateError) as refused:
+            stream.restore(state)
+        assert refused.value.status in (313, 314)
+    with pytest.raises(StateError):
+        stream.copy_from(foreign)
+    assert stream.save() == before
+
+
+def test_a_copy_that_asks_what_would_be_leaves_the_stream_alone(lstm: Case, rows: np.ndarray) -> None:
+    stream = Model(lstm.path).stream()
+    for row in rows[:10]:
+        stream.push(row)
+    before, what_if = stream.save(), stream.copy()
+    for row in rows[40:50]:
+        what_if.push(row)
+    assert stream.save() == before and what_if.save() != before
+    stream.close()
+    with pytest.raises(ClosedError):
+        stream.copy()
+    assert what_if.push(rows[0]).answer is not None

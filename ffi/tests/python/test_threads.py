@@ -99,6 +99,30 @@ def test_threads_with_sessions_of_one_model_get_their_own_answers(case: Case) ->
     assert len(found) == 8
 
 
+def test_threads_that_share_a_set_or_a_series_are_refused_or_answered_right(lstm: Case) -> None:
+    model = Model(lstm.path)
+    streams, session = model.streams(64), model.session()
+    rows, series = np.ascontiguousarray(np.repeat(lstm.windows[0][:1], 64, axis=0)), np.concatenate([*lstm.windows] * 50)
+    expected = model.session().predict_series(series).values
+    refused: list[int] = []
+
+    def work() -> None:
+        for _ in range(100):
+            try:
+                streams.push_all(rows)
+                assert (session.predict_series(series).values == expected).all()
+            except BusyError:
+                refused.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert streams.push_all(rows).has_answer.all() and len(refused) < 300
+    assert (session.predict_series(series).values == expected).all()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_models_sessions_and_streams_go_on_on_both_sides_of_a_fork(case: Case) -> None:
@@ -106,10 +130,13 @@ def test_models_sessions_and_streams_go_on_on_both_sides_of_a_fork(case: Case) -
     session = model.session()
     bound = session.bind(case.windows[0].copy())
     bound()
+    series = np.concatenate(list(case.windows[:2]))
+    slid = session.predict_series(series).values
     child = os.fork()
     if child == 0:
         same = (session.predict(case.windows[3]).values == case.answers[3]).all()
         same &= (model.session().predict_batch(case.windows).values == case.answers).all()
+        same &= (session.predict_series(series).values == slid).all()
         bound()
         same &= (bound.out == case.answers[0]).all()
         session.close()

@@ -258,7 +258,7 @@ impl ModelCard {
         )?;
         let own = metrics.figures().into_iter().map(|(key, ..)| key);
         let all = own.chain(metrics.others.keys().map(String::as_str));
-        for key in all.filter(|key| *key != "ece") {
+        for key in all.filter(|key| !WITHOUT_BASELINE.contains(key)) {
             ensure(
                 self.baselines.contains_key(key),
                 &format!("baselines.{key}"),
@@ -270,6 +270,8 @@ impl ModelCard {
     }
 }
 
+/// Figures that say how far a forecast may be trusted, or how deep a fall was: nobody's skill is told by them.
+const WITHOUT_BASELINE: [&str; 4] = ["ece", "coverage_error", "crossing_rate", "drawdown"];
 const TIME: &str = "a UTC time YYYY-MM-DDThh:mm:ssZ";
 const SHA256: &str = "64 digits 0-9 a-f";
 
@@ -450,6 +452,14 @@ mod tests {
         assert_eq!(key(card.clone().bind(&file())), "baselines.accuracy");
         card.baselines
             .insert("accuracy".into(), Baseline::new(0.52, "majority rate"));
+        card.clone().bind(&file()).unwrap();
+        let figure = crate::card::Figure {
+            value: 0.02,
+            better: crate::card::Better::Lower,
+        };
+        let others = &mut card.metrics.as_mut().unwrap().others;
+        others.insert("coverage_error".into(), figure);
+        others.insert("drawdown".into(), figure);
         card.clone().bind(&file()).unwrap();
         card.metrics.as_mut().unwrap().n = None;
         assert_eq!(key(card.bind(&file())), "metrics.n");

@@ -37,6 +37,7 @@ pub(super) fn run(context: &Context, command: &Command) -> CommandResult {
 fn run_inspect(context: &Context, args: &Inspect) -> CommandResult {
     let options = ReadOptions {
         time_unit: args.time_unit,
+        is_table: false,
     };
     let mut reports: Vec<Report> = Vec::new();
     for path in bars::list(&args.files)? {

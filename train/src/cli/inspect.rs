@@ -1,7 +1,7 @@
 //! `tickfuse inspect`: what a model file says about itself.
 
 use super::model_file::ModelArg;
-use super::{CommandResult, Context, Outcome};
+use super::{CommandResult, Context, Outcome, tables};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tickfuse_core::bundle::{Input, Net};
@@ -98,6 +98,7 @@ fn text(model: &Model, deviation: f32) -> String {
         };
         let _ = writeln!(out, "  {:16} {feature}, {}", input.name, scaling(input));
     }
+    out.push_str(&tables::text(schema));
     out.push_str("outputs:\n");
     for output in &schema.outputs {
         let _ = writeln!(

@@ -13,6 +13,8 @@ mod models;
 mod predict;
 mod quickstart;
 mod snapshot;
+mod tables;
+mod tabulate;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -93,6 +95,7 @@ enum Command {
     #[command(subcommand)]
     Import(import::Command),
     Export(export::Args),
+    Tabulate(tabulate::Args),
 }
 
 /// Parses the command line, runs the subcommand and turns its result into an exit code.
@@ -134,6 +137,7 @@ fn run(cli: &Cli) -> CommandResult {
         Command::Models(args) => models::run(args, context),
         Command::Import(command) => import::run(context, command),
         Command::Export(args) => export::run(context, args),
+        Command::Tabulate(args) => tabulate::run(context, args),
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Create {
     /// Unit of whole-number times where their magnitude does not tell.
     #[arg(long, value_enum)]
     time_unit: Option<TimeUnit>,
+    /// The files are tables of your own columns beside times (and symbols), without prices that mean anything.
+    #[arg(long)]
+    table: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +45,7 @@ pub(super) fn run(context: &Context, command: &Command) -> CommandResult {
         Command::Create(args) => {
             let options = ReadOptions {
                 time_unit: args.time_unit,
+                is_table: args.table,
             };
             let made = snapshot::create(&args.out, &bars::list(&args.files)?, &options)?;
             context.emit(&made, &describe(&made))?;

@@ -1,6 +1,7 @@
 //! Bars of one symbol in time order, and how files become them.
 
 use super::error::DataError;
+use super::frame::Frame;
 use super::time::TimeUnit;
 use super::{csv, inspect, parquet};
 use std::collections::BTreeMap;
@@ -18,6 +19,10 @@ pub struct Series {
     pub bars: Vec<Bar>,
     /// File they come from.
     pub source: PathBuf,
+    /// Whether the bars are times alone, their prices and volumes NaN: the file is a table of rows.
+    pub is_table: bool,
+    /// Columns of the file beside the bars, in the order asked for, one value per bar; an empty cell is NaN.
+    pub columns: Vec<Vec<f64>>,
     /// Row of every bar where the file holds other symbols between them.
     rows: Option<Vec<u64>>,
 }
@@ -29,6 +34,8 @@ impl Series {
             symbol: symbol.into(),
             bars,
             source: source.into(),
+            is_table: false,
+            columns: Vec::new(),
             rows: None,
         }
     }
@@ -36,11 +43,28 @@ impl Series {
     pub(super) fn with_rows(symbol: String, bars: Vec<Bar>, source: &Path, rows: Vec<u64>) -> Self {
         assert_eq!(bars.len(), rows.len(), "one row number per bar");
         Self {
-            symbol,
-            bars,
-            source: source.to_owned(),
             rows: Some(rows),
+            ..Self::new(symbol, bars, source)
         }
+    }
+
+    pub(super) fn into_table(self) -> Self {
+        Self {
+            is_table: true,
+            ..self
+        }
+    }
+
+    /// The same with columns of its file, each value in the row of its bar.
+    pub(super) fn with_columns(mut self, frame: &Frame, names: &[String]) -> Result<Self, DataError> {
+        let rows: Vec<usize> = (0..self.bars.len()).map(|i| self.row(i) as usize - 1).collect();
+        let column = |name: &String| {
+            rows.iter()
+                .map(|row| frame.real(frame.place(name), *row))
+                .collect()
+        };
+        self.columns = names.iter().map(column).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// Row of bar `index` in its file; the first is 1, a header is not counted.
@@ -58,7 +82,7 @@ impl Series {
     }
 
     /// Refuses bars that no feature may be computed from: disordered, duplicated, not finite, a price that is not
-    /// positive, a negative volume, a high or low inside the bar.
+    /// positive, a negative volume, a high or low inside the bar. Of a table only the times are looked at.
     ///
     /// # Errors
     /// [`DataError::Empty`] or [`DataError::Unclean`] with kinds, counts and first rows.
@@ -68,7 +92,11 @@ impl Series {
                 path: self.source.clone(),
             });
         }
-        match inspect::inspect(self, 3).problems() {
+        let mut report = inspect::inspect(self, 3);
+        if self.is_table {
+            report.non_finite = inspect::Finding::default();
+        }
+        match report.problems() {
             None => Ok(()),
             Some(problems) => Err(DataError::Unclean {
                 path: self.source.clone(),
@@ -100,6 +128,8 @@ pub(super) fn mode_of_steps(sorted: &[i64]) -> Option<i64> {
 pub struct ReadOptions {
     /// Unit of whole-number times; told by magnitude where absent, ignored where the column states its own.
     pub time_unit: Option<TimeUnit>,
+    /// The file holds rows of a caller's own columns beside times, and its prices, if any, mean nothing.
+    pub is_table: bool,
 }
 
 /// What one file holds.
@@ -209,6 +239,10 @@ fn append(one: &mut Series, next: Series, last_source: &Path) -> Result<(), Data
         });
     }
     one.bars.extend(next.bars);
+    for (column, more) in one.columns.iter_mut().zip(next.columns) {
+        column.extend(more);
+    }
+    one.is_table |= next.is_table;
     one.rows = None;
     Ok(())
 }

@@ -53,13 +53,13 @@ const VALUES: [Field; 5] = [
 pub(super) struct Layout {
     pub(super) time: usize,
     pub(super) symbol: Option<usize>,
-    /// Open, high, low, close, volume.
-    pub(super) values: [usize; 5],
+    /// Open, high, low, close, volume; none of a table.
+    pub(super) values: Option<[usize; 5]>,
 }
 
 impl Layout {
-    /// Finds the fields among the column names of a file.
-    pub(super) fn find(path: &Path, names: &[String]) -> Result<Self, DataError> {
+    /// Finds the fields among the column names of a file, in a table only time and symbol.
+    pub(super) fn find(path: &Path, names: &[String], options: &ReadOptions) -> Result<Self, DataError> {
         let plain: Vec<String> = names.iter().map(|name| normal(name)).collect();
         let need =
             |field: &Field| find_one(path, field, names, &plain)?.ok_or_else(|| missing(path, field, names));
@@ -67,7 +67,10 @@ impl Layout {
         Ok(Self {
             time: find_time(path, names, &plain)?,
             symbol: find_one(path, &SYMBOL, names, &plain)?,
-            values: [need(open)?, need(high)?, need(low)?, need(close)?, need(volume)?],
+            values: match options.is_table {
+                false => Some([need(open)?, need(high)?, need(low)?, need(close)?, need(volume)?]),
+                true => None,
+            },
         })
     }
 }
@@ -180,7 +183,7 @@ pub(super) struct Columns {
     /// Name of the time column, for messages.
     pub(super) time_name: String,
     pub(super) times: Times,
-    /// Open, high, low, close, volume.
+    /// Open, high, low, close, volume; empty for a table.
     pub(super) values: [Vec<f64>; 5],
     /// Absent when the file has no such column.
     pub(super) symbols: Option<Symbols>,
@@ -209,19 +212,24 @@ impl Columns {
             None => vec![Series::new(default_symbol, bars, path)],
             Some(symbols) => split(symbols, bars, path),
         };
+        let series = match options.is_table {
+            false => series,
+            true => series.into_iter().map(Series::into_table).collect(),
+        };
         Ok(BarFile { series, time_unit })
     }
 }
 
 fn bars(times: &[i64], values: &[Vec<f64>; 5]) -> Vec<Bar> {
     let [open, high, low, close, volume] = values;
+    let at = |values: &[f64], i: usize| values.get(i).copied().unwrap_or(f64::NAN);
     let bar = |i: usize| Bar {
         ts_ns: times[i],
-        open: open[i],
-        high: high[i],
-        low: low[i],
-        close: close[i],
-        volume: volume[i],
+        open: at(open, i),
+        high: at(high, i),
+        low: at(low, i),
+        close: at(close, i),
+        volume: at(volume, i),
     };
     (0..times.len()).map(bar).collect()
 }
@@ -317,22 +325,37 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_alias_in_any_order_and_case() {
-        let layout = Layout::find(Path::new("f"), &names("Vol,C,L,H,O,Open Time,extra,TICKER")).unwrap();
+        let layout = Layout::find(
+            Path::new("f"),
+            &names("Vol,C,L,H,O,Open Time,extra,TICKER"),
+            &ReadOptions::default(),
+        )
+        .unwrap();
         assert_eq!(
             layout,
             Layout {
                 time: 5,
                 symbol: Some(7),
-                values: [4, 3, 2, 1, 0]
+                values: Some([4, 3, 2, 1, 0])
             }
         );
     }
 
     #[test]
     fn an_instant_is_preferred_to_a_date_and_a_split_date_and_time_is_refused() {
-        let layout = Layout::find(Path::new("f"), &names("date,unix,open,high,low,close,volume")).unwrap();
+        let layout = Layout::find(
+            Path::new("f"),
+            &names("date,unix,open,high,low,close,volume"),
+            &ReadOptions::default(),
+        )
+        .unwrap();
         assert_eq!(layout.time, 1);
-        let error = Layout::find(Path::new("f"), &names("date,time,open,high,low,close,volume")).unwrap_err();
+        let error = Layout::find(
+            Path::new("f"),
+            &names("date,time,open,high,low,close,volume"),
+            &ReadOptions::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "f: two columns for time, `date` and `time`: expected one"
@@ -344,18 +367,25 @@ mod tests {
         let layout = Layout::find(
             Path::new("f"),
             &names("open,high,low,close,volume,__index_level_0__"),
+            &ReadOptions::default(),
         );
         assert_eq!(layout.unwrap().time, 5);
         let layout = Layout::find(
             Path::new("f"),
             &names("__index_level_0__,date,open,high,low,close,volume"),
+            &ReadOptions::default(),
         );
         assert_eq!(layout.unwrap().time, 1);
     }
 
     #[test]
     fn a_missing_column_is_named_with_what_was_found() {
-        let error = Layout::find(Path::new("f"), &names("ts,open,high,low,price,volume")).unwrap_err();
+        let error = Layout::find(
+            Path::new("f"),
+            &names("ts,open,high,low,price,volume"),
+            &ReadOptions::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "f: no column for close: expected one of close, c, close_price, \
@@ -393,6 +423,7 @@ mod tests {
     fn a_declared_unit_is_obeyed_and_overflow_is_refused() {
         let options = ReadOptions {
             time_unit: Some(TimeUnit::S),
+            ..ReadOptions::default()
         };
         let file = columns(Times::Epoch(vec![0, 60]), None)
             .into_file(Path::new("f"), &options)

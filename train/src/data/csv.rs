@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataEr
     } else {
         header(&record)
     };
-    let layout = Layout::find(path, &names).map_err(|error| explain(error, delimiter))?;
+    let layout = Layout::find(path, &names, options).map_err(|error| explain(error, delimiter))?;
     let mut sink = Sink::new(path, names, layout);
     if headerless {
         sink.take(&record)?;
@@ -187,8 +187,7 @@ impl<'a> Sink<'a> {
 
     fn take(&mut self, record: &ByteRecord) -> Result<(), DataError> {
         self.row += 1;
-        for field in 0..self.layout.values.len() {
-            let column = self.layout.values[field];
+        for (field, &column) in self.layout.values.iter().flatten().enumerate() {
             let value = number(&record[column]).ok_or_else(|| self.refuse(record, column, "a number"))?;
             self.columns.values[field].push(value);
         }

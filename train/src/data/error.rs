@@ -121,6 +121,16 @@ pub enum DataError {
         /// The file that starts before the first one ends.
         second: PathBuf,
     },
+    /// A table of rows where bars are needed.
+    #[error("{}: {symbol}: {what}: expected bars, found a table without prices", path.display())]
+    NoPrices {
+        /// File.
+        path: PathBuf,
+        /// Symbol of the series.
+        symbol: String,
+        /// What needs prices.
+        what: &'static str,
+    },
     /// The feature engine refused a bar.
     #[error("{}: row {row}: {symbol}: {reason}", path.display())]
     Feature {
@@ -196,6 +206,22 @@ pub enum DataError {
         symbol: String,
         /// When it is decided.
         decision: String,
+    },
+    /// A label of the file is none of its classes.
+    #[error(
+        "{symbol} at {time}: label `{label}`: expected the number of a class, 0 to {}, found {found}", n_classes - 1
+    )]
+    NoClass {
+        /// Symbol.
+        symbol: String,
+        /// Time of the row.
+        time: String,
+        /// Name of the column.
+        label: String,
+        /// Classes there are.
+        n_classes: usize,
+        /// Value of the cell.
+        found: f64,
     },
     /// A setting lies outside its range.
     #[error("{name}: expected {expected}, found {found}")]

@@ -155,7 +155,9 @@ pub fn rows_are_of_their_symbol(series: &[Series], panel: &Panel) -> Result<(), 
             let first = bars.partition_point(|bar| bar.ts_ns < start);
             let follows = |row: usize| {
                 let bar = bars.get(first + row - segment.start);
-                bar.is_some_and(|bar| bar.ts_ns == table.ts_ns[row] && bar.close == table.close[row])
+                bar.is_some_and(|bar| {
+                    bar.ts_ns == table.ts_ns[row] && bar.close.to_bits() == table.close[row].to_bits()
+                })
             };
             if let Some(row) = segment.clone().find(|&row| !follows(row)) {
                 let (symbol, time) = (table.symbol.clone(), iso(table.ts_ns[row]));

@@ -20,6 +20,31 @@ pub enum LabelKind {
     ScaledReturn,
     /// The volatility of the decision.
     Volatility,
+    /// A number that the file brought.
+    Number,
+}
+
+/// In which unit a label column is trained: `(label - center) / scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unit {
+    /// Its zero.
+    pub center: f64,
+    /// Its one.
+    pub scale: f64,
+}
+
+impl Unit {
+    /// As it stands.
+    pub const IDENTITY: Self = Self {
+        center: 0.0,
+        scale: 1.0,
+    };
+
+    /// From this unit back.
+    #[must_use]
+    pub fn undo(self, value: f64) -> f64 {
+        value * self.scale + self.center
+    }
 }
 
 impl LabelKind {
@@ -32,6 +57,7 @@ impl LabelKind {
             Self::Return => "a return".into(),
             Self::ScaledReturn => "a volatility-scaled return".into(),
             Self::Volatility => "a volatility".into(),
+            Self::Number => "a number of the file".into(),
         }
     }
 }
@@ -71,6 +97,7 @@ mod tests {
             n_features: 1,
             ts_ns: (0..n as i64).collect(),
             close: close.to_vec(),
+            labels: Vec::new(),
             rows: vec![0.0; n],
             segments: vec![0..first_segment, first_segment..n],
         }

@@ -6,6 +6,7 @@ use super::error::DataError;
 use super::label::LabelKind;
 use super::volatility::SPAN;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Which labels a window has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +70,17 @@ pub enum LabelColumn {
         #[serde(default = "span")]
         span: usize,
     },
+    /// A column of the snapshot's files, which looks ahead no further than the horizon: numbers, or the names of classes.
+    Column {
+        /// Its name.
+        name: String,
+        /// The number of classes; its cells are then their numbers 0, 1, 2, ...
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        classes: Option<Vec<String>>,
+        /// Unit of a column of numbers.
+        #[serde(default = "value")]
+        unit: String,
+    },
 }
 
 /// Where three classes part.
@@ -116,6 +128,10 @@ fn span() -> usize {
     SPAN
 }
 
+fn value() -> String {
+    "value".into()
+}
+
 impl LabelConfig {
     /// What the columns are.
     #[must_use]
@@ -131,6 +147,13 @@ impl LabelConfig {
         if self.columns.is_empty() {
             return Err(setting("labels.columns", "one or more", "none"));
         }
+        if self.steps == LabelSteps::Ahead && self.columns.iter().any(|c| c.of_file().is_some()) {
+            return Err(setting(
+                "labels of every step ahead",
+                "labels that are computed from bars",
+                "a column of the file",
+            ));
+        }
         self.columns.iter().try_for_each(LabelColumn::validate)
     }
 }
@@ -145,6 +168,19 @@ impl LabelColumn {
             Self::Return { .. } => LabelKind::Return,
             Self::ScaledReturn { .. } => LabelKind::ScaledReturn,
             Self::Volatility { .. } => LabelKind::Volatility,
+            Self::Column { classes: None, .. } => LabelKind::Number,
+            Self::Column {
+                classes: Some(names), ..
+            } => LabelKind::Classes(names.clone()),
+        }
+    }
+
+    /// The column of the snapshot's files that it is.
+    #[must_use]
+    pub fn of_file(&self) -> Option<&str> {
+        match self {
+            Self::Column { name, .. } => Some(name),
+            _ => None,
         }
     }
 
@@ -193,11 +229,25 @@ impl LabelColumn {
                     }
                 }
             }
+            Self::Column {
+                classes: Some(names), ..
+            } => {
+                let distinct: BTreeSet<&String> = names.iter().collect();
+                match names.len() >= 2 && distinct.len() == names.len() && !names.iter().any(String::is_empty)
+                {
+                    true => Ok(()),
+                    false => Err(setting(
+                        "labels.classes",
+                        "two or more different names",
+                        &names.join(", "),
+                    )),
+                }
+            }
             _ => Ok(()),
         }
     }
 
-    /// The value at a row: `path` holds the closes from it to the end of its horizon.
+    /// The value at a row, none for a column of the file: `path` holds the closes from it to the end of its horizon.
     pub(super) fn value(&self, path: &[f64], sigma: Option<f64>) -> Option<f64> {
         let (now, then) = (path[0], path[path.len() - 1]);
         let (change, root) = (then / now - 1.0, ((path.len() - 1) as f64).sqrt());
@@ -207,6 +257,7 @@ impl LabelColumn {
             Self::Return { log: true } => Some((then / now).ln()),
             Self::ScaledReturn { target, periods, .. } => Some(change * target / (periods.sqrt() * sigma?)),
             Self::Volatility { .. } => sigma,
+            Self::Column { .. } => None,
             Self::Classes { rule, .. } => match *rule {
                 ClassRule::Fixed { threshold } => Some(class(change, threshold)),
                 ClassRule::Volatility { threshold, .. } => Some(class(change, threshold * sigma? * root)),
@@ -259,6 +310,8 @@ mod tests {
             r#"columns = [{ kind = "classes", names = ["a", "a", "b"], rule = { by = "fixed", threshold = 0.01 } }]"#,
             r#"columns = [{ kind = "classes", rule = { by = "fixed", threshold = -0.01 } }]"#,
             r#"columns = [{ kind = "classes", rule = { by = "triple_barrier", up = 1.0, down = 0.0 } }]"#,
+            r#"columns = [{ kind = "column", name = "y", classes = ["a", "a"] }]"#,
+            "steps = \"ahead\"\ncolumns = [{ kind = \"column\", name = \"y\" }]",
         ] {
             let config: LabelConfig = toml::from_str(text).unwrap();
             assert!(config.validate().is_err(), "{text}");

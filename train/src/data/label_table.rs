@@ -11,14 +11,16 @@
 //! | return | r, or `ln(c[t+H]/c[t])` |
 //! | scaled return | `r σ_tgt/σ_t`, `σ_tgt = target/√periods`; the volatility of the decision, never of t+1 |
 //! | volatility | σ_t |
+//! | column | what the snapshot's file says in that row, which may look ahead as far as `t+H` |
 //!
-//! A row without its H-th successor in the segment, or without a volatility where one is needed, has no labels: its windows are
-//! dropped, never filled.
+//! A row without its H-th successor in the segment, without a volatility where one is needed, or whose cell of a column is empty,
+//! has no labels: its windows are dropped, never filled.
 
 use super::error::DataError;
-use super::label::{LabelKind, label};
+use super::label::{LabelKind, Unit, label};
 use super::label_config::{LabelColumn, LabelConfig, LabelSteps, setting};
 use super::table::{FeatureTable, Panel};
+use super::time::iso;
 use super::volatility;
 use std::ops::RangeInclusive;
 
@@ -41,7 +43,7 @@ impl LabelTable {
     /// Computes every label.
     ///
     /// # Errors
-    /// A setting out of range; a horizon of zero.
+    /// A setting out of range; a horizon of zero; a cell that is none of a column's classes.
     pub fn new(panel: &Panel, config: &LabelConfig, horizon: usize) -> Result<Self, DataError> {
         config.validate()?;
         if horizon == 0 {
@@ -59,7 +61,7 @@ impl LabelTable {
                 LabelSteps::Ahead => 1..=horizon,
                 LabelSteps::Last | LabelSteps::All => horizon..=horizon,
             };
-            let (values, known) = of_table(table, &config.columns, horizons);
+            let (values, known) = of_table(table, &config.columns, horizons)?;
             made.values.push(values);
             made.known.push(known);
         }
@@ -74,16 +76,16 @@ impl LabelTable {
         }
     }
 
-    /// The same labels with every column divided by its own scale.
+    /// The same labels, every column in its own unit.
     ///
     /// # Panics
-    /// When there is not one scale per column.
+    /// When there is not one unit per column.
     #[must_use]
-    pub fn in_units_of(mut self, scales: &[f64]) -> Self {
-        assert_eq!(scales.len(), self.kinds.len(), "scales and label columns");
+    pub fn in_units_of(mut self, units: &[Unit]) -> Self {
+        assert_eq!(units.len(), self.kinds.len(), "units and label columns");
         for values in &mut self.values {
-            for (value, scale) in values.iter_mut().zip(scales.iter().cycle()) {
-                *value = (f64::from(*value) / scale) as f32;
+            for (value, unit) in values.iter_mut().zip(units.iter().cycle()) {
+                *value = ((f64::from(*value) - unit.center) / unit.scale) as f32;
             }
         }
         self
@@ -129,17 +131,22 @@ fn of_table(
     table: &FeatureTable,
     columns: &[LabelColumn],
     horizons: RangeInclusive<usize>,
-) -> (Vec<f32>, Vec<bool>) {
+) -> Result<(Vec<f32>, Vec<bool>), DataError> {
     let n_rows = table.close.len();
     let width = horizons.clone().count() * columns.len();
     let (mut values, mut known) = (vec![0.0; n_rows * width], vec![true; n_rows]);
+    let mut of_file = table.labels.iter();
     for (k, column) in columns.iter().enumerate() {
+        let cells = column.of_file().and_then(|_| of_file.next());
         let sigma = column.span().map(|span| volatilities(table, span));
         for row in 0..n_rows {
             let sigma = sigma.as_ref().and_then(|sigma| sigma[row]);
             for (step, horizon) in horizons.clone().enumerate() {
                 let found = label(table, row, horizon)
-                    .and_then(|label| column.value(&table.close[row..=label.end_row], sigma))
+                    .and_then(|label| match cells {
+                        Some(cells) => Some(cells[row]),
+                        None => column.value(&table.close[row..=label.end_row], sigma),
+                    })
                     .map(|value| value as f32)
                     .filter(|value| value.is_finite());
                 match found {
@@ -148,8 +155,34 @@ fn of_table(
                 }
             }
         }
+        if let Some(cells) = cells {
+            check_cells(table, column, cells)?;
+        }
     }
-    (values, known)
+    Ok((values, known))
+}
+
+/// Refuses a cell of a column of classes that is none of their numbers.
+fn check_cells(table: &FeatureTable, column: &LabelColumn, cells: &[f64]) -> Result<(), DataError> {
+    let LabelColumn::Column {
+        name,
+        classes: Some(classes),
+        ..
+    } = column
+    else {
+        return Ok(());
+    };
+    let is_code = |x: f64| x.is_nan() || (x.fract() == 0.0 && (0.0..classes.len() as f64).contains(&x));
+    match cells.iter().position(|x| !is_code(*x)) {
+        None => Ok(()),
+        Some(row) => Err(DataError::NoClass {
+            symbol: table.symbol.clone(),
+            time: iso(table.ts_ns[row]),
+            label: name.clone(),
+            n_classes: classes.len(),
+            found: cells[row],
+        }),
+    }
 }
 
 /// Volatility of every row; it starts anew in every segment.
@@ -174,6 +207,7 @@ mod tests {
             n_features: 1,
             ts_ns: (0..closes.len() as i64).collect(),
             close: closes.to_vec(),
+            labels: Vec::new(),
             rows: vec![0.0; closes.len()],
             segments: vec![whole],
         };

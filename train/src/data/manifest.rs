@@ -38,6 +38,9 @@ pub struct FileEntry {
     /// Unit of the time column when it holds whole numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_unit: Option<TimeUnit>,
+    /// Whether it is a table of a caller's own columns, without prices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub table: bool,
     /// Its series, in order of first appearance.
     pub series: Vec<SeriesEntry>,
 }
@@ -167,6 +170,7 @@ mod tests {
             sha256: sha256(name.as_bytes()),
             bytes: 7,
             time_unit: None,
+            table: false,
             series: vec![series.clone()],
         };
         Manifest::new(vec![file("b.csv"), file("a.csv")])

@@ -26,7 +26,7 @@ use std::path::Path;
 
 /// Reads every row group of the file.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<BarFile, DataError> {
-    let columns = catch_unwind(|| read_columns(path)).unwrap_or_else(|_| Err(damaged(path)));
+    let columns = catch_unwind(|| read_columns(path, options)).unwrap_or_else(|_| Err(damaged(path)));
     columns?.into_file(path, options)
 }
 
@@ -45,11 +45,11 @@ fn flat_columns(reader: &SerializedFileReader<File>) -> impl Iterator<Item = (us
     flat.map(|(i, c)| (i, c.name().to_owned()))
 }
 
-fn read_columns(path: &Path) -> Result<Columns, DataError> {
+fn read_columns(path: &Path, options: &ReadOptions) -> Result<Columns, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
     let reader = SerializedFileReader::new(file).map_err(|error| malformed(path, &error))?;
     let (leaves, names): (Vec<usize>, Vec<String>) = flat_columns(&reader).unzip();
-    let layout = Layout::find(path, &names)?;
+    let layout = Layout::find(path, &names, options)?;
     let mut columns = Columns {
         time_name: names[layout.time].clone(),
         times: Times::Epoch(Vec::new()),
@@ -63,8 +63,8 @@ fn read_columns(path: &Path) -> Result<Columns, DataError> {
             .get_row_group(index)
             .map_err(|error| malformed(path, &error))?;
         let leaf = |column: usize| Leaf::new(path, &*group, leaves[column], first_row);
-        for (field, values) in columns.values.iter_mut().enumerate() {
-            values.extend(leaf(layout.values[field])?.numbers()?);
+        for (values, place) in columns.values.iter_mut().zip(layout.values.iter().flatten()) {
+            values.extend(leaf(*place)?.numbers()?);
         }
         leaf(layout.time)?.times(&mut columns.times)?;
         if let (Some(column), Some(symbols)) = (layout.symbol, &mut columns.symbols) {

@@ -6,6 +6,7 @@
 
 use super::bars::{self, ReadOptions, Series};
 use super::error::DataError;
+use super::frame::Frame;
 use super::manifest::{self, FileEntry, Manifest, SeriesEntry};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -105,6 +106,7 @@ fn stage(file: &Path, folder: &Path, options: &ReadOptions) -> Result<(FileEntry
         sha256,
         bytes,
         time_unit,
+        table: options.is_table,
         series: series.iter().map(SeriesEntry::of).collect(),
     };
     let original = |mut one: Series| {
@@ -150,7 +152,7 @@ fn publish(staged: &Path, path: &Path) -> Result<(), DataError> {
             Err(error) => return Err(DataError::io(path)(error)),
         }
     }
-    examine(path)?.sound(path).map(|_| ())
+    examine(path, &[])?.sound(path).map(|_| ())
 }
 
 /// What [`verify`] found.
@@ -171,7 +173,7 @@ pub struct Verification {
 /// # Errors
 /// A folder without a readable manifest is no snapshot; everything else is a problem in the answer.
 pub fn verify(path: &Path) -> Result<Verification, DataError> {
-    let examined = examine(path)?;
+    let examined = examine(path, &[])?;
     Ok(Verification {
         id: examined.id,
         n_files: examined.manifest.map_or(0, |manifest| manifest.files.len()),
@@ -185,7 +187,15 @@ pub fn verify(path: &Path) -> Result<Verification, DataError> {
 /// # Errors
 /// [`DataError::Snapshot`] when it does not verify, which includes disordered and duplicated bars.
 pub fn load(path: &Path) -> Result<(Snapshot, Vec<Series>), DataError> {
-    let examined = examine(path)?;
+    load_with(path, &[])
+}
+
+/// The same with columns of the files beside the bars, which every file must have.
+///
+/// # Errors
+/// As [`load`]; a column that is missing or holds something else than numbers.
+pub fn load_with(path: &Path, columns: &[String]) -> Result<(Snapshot, Vec<Series>), DataError> {
+    let examined = examine(path, columns)?;
     let (snapshot, series) = examined.sound(path)?;
     Ok((snapshot, bars::join(series)?))
 }
@@ -234,7 +244,7 @@ impl Examined {
     }
 }
 
-fn examine(path: &Path) -> Result<Examined, DataError> {
+fn examine(path: &Path, columns: &[String]) -> Result<Examined, DataError> {
     let manifest_path = path.join(MANIFEST);
     let bytes = fs::read(&manifest_path).map_err(DataError::io(&manifest_path))?;
     let mut examined = Examined {
@@ -250,7 +260,13 @@ fn examine(path: &Path) -> Result<Examined, DataError> {
             examined.problems.extend(extra_files(path, &manifest)?);
             for entry in &manifest.files {
                 match examine_file(path, entry) {
-                    Ok(series) => examined.series.extend(series),
+                    Ok(series) if columns.is_empty() => examined.series.extend(series),
+                    Ok(series) => {
+                        let frame = Frame::read(&path.join(&entry.name), columns)?;
+                        let with = |one: Series| one.with_columns(&frame, columns);
+                        let series: Result<Vec<Series>, DataError> = series.into_iter().map(with).collect();
+                        examined.series.extend(series?);
+                    }
                     Err(problem) => examined.problems.push(format!("{}: {problem}", entry.name)),
                 }
             }
@@ -309,6 +325,7 @@ fn examine_file(folder: &Path, entry: &FileEntry) -> Result<Vec<Series>, String>
     }
     let options = ReadOptions {
         time_unit: entry.time_unit,
+        is_table: entry.table,
     };
     let (_, series) = checked(&path, &options).map_err(|error| error.to_string())?;
     let found: Vec<SeriesEntry> = series.iter().map(SeriesEntry::of).collect();
@@ -419,6 +436,7 @@ mod tests {
         );
         let options = ReadOptions {
             time_unit: Some(super::super::time::TimeUnit::S),
+            ..ReadOptions::default()
         };
         let made = create(&inputs.out(), &[file], &options).unwrap();
         let (_, series) = load(&made.path).unwrap();
@@ -501,6 +519,7 @@ mod tests {
             sha256,
             bytes,
             time_unit: None,
+            table: false,
             series,
         }]);
         let text = manifest.to_bytes();

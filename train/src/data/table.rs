@@ -56,6 +56,8 @@ pub struct FeatureTable {
     pub ts_ns: Vec<i64>,
     /// Closing price of every row's bar.
     pub close: Vec<f64>,
+    /// Labels that the file brought, column after column, one value per row; NaN where it has none.
+    pub labels: Vec<Vec<f64>>,
     /// `[n_rows, n_features]`, row after row.
     pub rows: Vec<f64>,
     /// Stretches of neighbouring rows, in order, none empty; together all rows.
@@ -100,22 +102,58 @@ impl Panel {
     }
 }
 
-/// Runs every series through the feature engine.
+/// Runs every series through the feature engine; the columns that the series' files brought are labels.
 ///
 /// # Errors
-/// Series with different intervals or without one, a bar the engine refuses, a feature that is not finite: with
-/// file, row and feature.
+/// Series with different intervals or without one, a table without prices, a bar the engine refuses, a feature that is not
+/// finite: with file, row and feature.
 pub fn build(
     series: &[Series],
     maker: &mut impl RowMaker,
     options: &TableOptions,
 ) -> Result<Panel, DataError> {
+    if let Some(one) = series.iter().find(|one| one.is_table) {
+        return Err(no_prices(one, "features of bars"));
+    }
+    panel(series, maker.names(), options, |one, names, max_step_ns| {
+        let make = |index: usize, is_first: bool, row: &mut [f64]| {
+            if is_first {
+                maker.reset();
+            }
+            let ready = maker.push(&one.bars[index], row);
+            ready.map_err(|reason| refused(one, index, reason))
+        };
+        table(one, &one.columns, names, max_step_ns, make)
+    })
+}
+
+/// Takes the first columns that the series' files brought as features of these names; those behind them are labels.
+///
+/// # Errors
+/// As [`build`], for a feature that is missing or not finite.
+pub fn of_columns(series: &[Series], names: Vec<String>, options: &TableOptions) -> Result<Panel, DataError> {
+    panel(series, names, options, |one, names, max_step_ns| {
+        let make = |index: usize, _: bool, row: &mut [f64]| {
+            let values = one.columns.iter().map(|column| column[index]);
+            row.iter_mut().zip(values).for_each(|(x, value)| *x = value);
+            Ok(true)
+        };
+        table(one, &one.columns[names.len()..], names, max_step_ns, make)
+    })
+}
+
+/// The panel of the tables that `of` makes.
+fn panel(
+    series: &[Series],
+    names: Vec<String>,
+    options: &TableOptions,
+    mut of: impl FnMut(&Series, &[String], i64) -> Result<FeatureTable, DataError>,
+) -> Result<Panel, DataError> {
     let interval_ns = common_interval(series)?;
     let max_step_ns = interval_ns.saturating_mul(i64::from(options.max_missing_bars) + 1);
-    let names = maker.names();
     let tables = series
         .iter()
-        .map(|one| table(one, maker, &names, max_step_ns))
+        .map(|one| of(one, &names, max_step_ns))
         .collect::<Result<_, _>>()?;
     Ok(Panel {
         names,
@@ -123,6 +161,15 @@ pub fn build(
         max_step_ns,
         tables,
     })
+}
+
+/// Refuses a table where prices are needed.
+pub(crate) fn no_prices(series: &Series, what: &'static str) -> DataError {
+    DataError::NoPrices {
+        path: series.source.clone(),
+        symbol: series.symbol.clone(),
+        what,
+    }
 }
 
 fn common_interval(series: &[Series]) -> Result<i64, DataError> {
@@ -153,34 +200,34 @@ fn common_interval(series: &[Series]) -> Result<i64, DataError> {
     })
 }
 
+/// `make` fills the row of a bar, told whether it is the first of a stretch; `labels` are columns of the series' file.
 fn table(
     series: &Series,
-    maker: &mut impl RowMaker,
+    labels: &[Vec<f64>],
     names: &[String],
     max_step_ns: i64,
+    mut make: impl FnMut(usize, bool, &mut [f64]) -> Result<bool, DataError>,
 ) -> Result<FeatureTable, DataError> {
     let mut table = FeatureTable {
         symbol: series.symbol.clone(),
         n_features: names.len(),
         ts_ns: Vec::with_capacity(series.bars.len()),
         close: Vec::with_capacity(series.bars.len()),
+        labels: vec![Vec::new(); labels.len()],
         rows: Vec::with_capacity(series.bars.len() * names.len()),
         segments: Vec::new(),
     };
     let mut row = vec![0.0; names.len()];
     for stretch in stretches(&series.bars, max_step_ns) {
-        let start = table.ts_ns.len();
-        maker.reset();
+        let (start, first) = (table.ts_ns.len(), stretch.start);
         for index in stretch {
-            let bar = &series.bars[index];
-            let ready = maker
-                .push(bar, &mut row)
-                .map_err(|reason| refused(series, index, reason))?;
-            if ready {
+            if make(index, index == first, &mut row)? {
                 check_finite(series, index, names, &row)?;
-                table.ts_ns.push(bar.ts_ns);
-                table.close.push(bar.close);
+                table.ts_ns.push(series.bars[index].ts_ns);
+                table.close.push(series.bars[index].close);
                 table.rows.extend_from_slice(&row);
+                let values = labels.iter().map(|column| column[index]);
+                table.labels.iter_mut().zip(values).for_each(|(l, v)| l.push(v));
             }
         }
         let segment = start..table.ts_ns.len();

@@ -38,7 +38,7 @@ pub(super) fn of(
             input.extend(shows_label.then(|| shown(&experiment.labels, table, row)));
         }
     }
-    let width = experiment.defs.len() + usize::from(shows_label);
+    let width = experiment.columns.len() + usize::from(shows_label);
     let tensor = |shape: Vec<usize>, data| PlainTensor { shape, data };
     Ok([
         (

@@ -37,12 +37,12 @@ pub fn evaluate(
         for &position in positions {
             raw_window(experiment, &experiment.index.samples[position], &mut windows);
             let all = experiment.batches.labels(position);
-            let units = experiment.label_scales.iter().cycle();
+            let units = experiment.label_units.iter().cycle();
             labels.extend(
                 all[all.len() - n_labels..]
                     .iter()
                     .zip(units)
-                    .map(|(y, unit)| f64::from(*y) * unit),
+                    .map(|(y, unit)| unit.undo(f64::from(*y))),
             );
         }
         let out = &mut out[..positions.len() * n_outputs];
@@ -63,7 +63,7 @@ pub fn evaluate(
     let baselines = state
         .baselines
         .clone()
-        .in_units(&experiment.config.fit.loss, &experiment.label_scales);
+        .out_of_units(&experiment.config.fit.loss, &experiment.label_units);
     let context = Context {
         train_rate: state.train_rate,
         baselines: &baselines,

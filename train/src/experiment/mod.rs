@@ -13,16 +13,19 @@ mod outputs;
 mod source;
 
 pub use card::card;
-pub use config::{DataConfig, FeaturesConfig, TrainConfig, WindowConfig};
+pub use config::{DataConfig, FeaturesConfig, TablesConfig, TrainConfig, WindowConfig};
 pub use evaluate::evaluate;
 pub use net_config::NetConfig;
 
-use self::net_config::Task;
+use self::net_config::{RowColumn, Task};
 use self::source::{Use, source};
 use crate::assemble::assemble;
 use crate::checkpoint::Checkpoint;
+use crate::data::bars::Series;
 use crate::data::contexts::Contexts;
 use crate::data::entities::Entities;
+use crate::data::label::Unit;
+use crate::data::label_config::LabelColumn;
 use crate::data::label_table::LabelTable;
 use crate::data::scaler;
 use crate::data::split::Split;
@@ -40,7 +43,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use tickfuse_core::bundle::{FORMAT, Input, Net, Output, Role, Schema, Target};
 use tickfuse_core::error::{OpenError, WriteError};
-use tickfuse_core::features::{FeatureDef, FeatureSet};
+use tickfuse_core::features::FeatureSet;
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
 use tickfuse_core::{Model, OpenOptions};
 
@@ -105,11 +108,12 @@ pub struct Experiment {
     pub index: WindowIndex,
     /// Training, validation, test.
     pub split: Split,
-    defs: Vec<FeatureDef>,
+    /// Columns of a row.
+    columns: Vec<RowColumn>,
     entities: Entities,
     labels: LabelTable,
     /// Units of the label columns in training.
-    label_scales: Vec<f64>,
+    label_units: Vec<Unit>,
     batches: Batches,
     /// What stands beside a window of a net that reads contexts.
     contexts: Option<Contexts>,
@@ -138,12 +142,8 @@ impl Experiment {
     /// [`ExperimentError`].
     pub fn prepare(config: TrainConfig) -> Result<Self, ExperimentError> {
         config.check()?;
-        let (found, series) = snapshot::load(&config.data.snapshot)?;
-        let defs = config.feature_defs()?;
-        let options = TableOptions {
-            max_missing_bars: config.data.max_missing_bars,
-        };
-        let panel = table::build(&series, &mut FeatureSet::new(&defs)?, &options)?;
+        let (found, series) = snapshot::load_with(&config.data.snapshot, &config.file_columns())?;
+        let (columns, panel) = rows(&config, &series)?;
         let horizon = config.window.horizon;
         let labels = LabelTable::new(&panel, &config.label_config(), horizon)?;
         targets::check(&config.fit.loss, &labels.kinds)?;
@@ -158,17 +158,17 @@ impl Experiment {
         let split = Split::new(&panel, &index, &config.split)?;
         let scalers = scaler::fit(&panel, &index, &split.train)?;
         guard::check(&series, &panel, &index, &split, &scalers)?;
-        let label_scales = match &contexts {
-            None => outputs::label_scales(&config.fit.loss, &labels.kinds, |column| {
+        let label_units = match &contexts {
+            None => outputs::label_units(&config.fit.loss, &labels.kinds, |column| {
                 training_labels(&index, &split, &labels, column)
             }),
             // Contexts show labels as they are.
-            Some(_) => vec![1.0; labels.kinds.len()],
+            Some(_) => vec![Unit::IDENTITY; labels.kinds.len()],
         };
-        let labels = labels.in_units_of(&label_scales);
+        let labels = labels.in_units_of(&label_units);
         let entities = Entities::of(&panel);
         let task = Task {
-            defs: &defs,
+            columns: &columns,
             scalers: &scalers,
             entities: &entities,
             lookback: config.window.lookback,
@@ -176,23 +176,23 @@ impl Experiment {
             n_label_columns: labels.kinds.len(),
         };
         let made = config.net.build(&task).map_err(ExperimentError::Net)?;
-        let known = made.inputs[..defs.len()]
+        let known = made.inputs[..columns.len()]
             .iter()
             .map(|i| i.role == Role::Known)
             .collect();
         let batches =
             Batches::labelled(&panel, &index, &scalers, &labels)?.with_ahead(config.net.n_ahead(), known);
         Ok(Self {
-            outputs: outputs::of(&config.fit.loss, &config.labels, &label_scales, &made.config)?,
+            outputs: outputs::of(&config.fit.loss, &config.labels, &label_units, &made.config)?,
             config,
             snapshot_id: found.id,
             panel,
             index,
             split,
-            defs,
+            columns,
             entities,
             labels,
-            label_scales,
+            label_units,
             batches,
             contexts,
             inputs: made.inputs,
@@ -285,7 +285,7 @@ impl Experiment {
     pub fn fingerprint(&self) -> String {
         let facts = json!([
             self.snapshot_id,
-            self.defs,
+            self.columns,
             self.config.window,
             self.config.labels,
             self.config.context_config(),
@@ -304,18 +304,42 @@ impl Experiment {
             net: self.served.clone(),
             precision: self.config.precision,
             inputs: self.inputs.clone(),
-            bar_interval_ns: Some(self.panel.interval_ns),
+            bar_interval_ns: (!self.config.data.ordinal).then_some(self.panel.interval_ns),
             outputs: self.outputs.clone(),
             target: Some(Target {
                 horizon,
                 label: outputs::describe(&self.config.labels, horizon),
             }),
             arrival: self.served.arrival(),
-            normalizers: outputs::normalizers(&self.label_scales),
+            normalizers: outputs::normalizers(&self.label_units),
+            tables: self.config.tables.map(TablesConfig::wish),
             golden_tolerance: 1.0,
             provenance: serde_json::Map::new(),
         }
     }
+}
+
+/// The columns of a row, and the rows of every symbol, computed from bars or as the files bring them.
+fn rows(config: &TrainConfig, series: &[Series]) -> Result<(Vec<RowColumn>, Panel), ExperimentError> {
+    let options = TableOptions {
+        max_missing_bars: config.data.max_missing_bars,
+    };
+    let is_of_bars = |label: &LabelColumn| label.of_file().is_none();
+    if let Some(one) = series.iter().find(|one| one.is_table)
+        && config.labels.iter().any(is_of_bars)
+    {
+        return Err(table::no_prices(one, "labels of bars").into());
+    }
+    if let Some(defs) = config.feature_defs()? {
+        let panel = table::build(series, &mut FeatureSet::new(&defs)?, &options)?;
+        let columns = defs.into_iter().map(|def| (def.name, Some(def.op)));
+        return Ok((columns.collect(), panel));
+    }
+    let n_labels = config.labels.iter().filter(|l| !is_of_bars(l)).count();
+    let mut names = config.file_columns();
+    names.truncate(names.len() - n_labels);
+    let columns = names.iter().map(|name| (name.clone(), None)).collect();
+    Ok((columns, table::of_columns(series, names, &options)?))
 }
 
 /// One label column of every training window.

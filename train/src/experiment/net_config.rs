@@ -13,7 +13,7 @@ use tickfuse_core::bundle::{
     Categories, ContextMode, Input, Net, QuantileTftConfig, Role, Scaler, TftConfig, TftRules, Variable,
     XtrendConfig, XtrendForm, XtrendHead,
 };
-use tickfuse_core::features::{FeatureDef, FeatureOp};
+use tickfuse_core::features::FeatureOp;
 
 /// Family and sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,10 +142,13 @@ const fn final_state() -> ContextMode {
     ContextMode::FinalState
 }
 
+/// Name of a row's column, and how it is computed from bars, if it is.
+pub(super) type RowColumn = (String, Option<FeatureOp>);
+
 /// What a run is about, for the sizes of its net.
 pub struct Task<'a> {
-    /// Features of a row.
-    pub defs: &'a [FeatureDef],
+    /// Columns of a row.
+    pub columns: &'a [RowColumn],
     /// Their scalers.
     pub scalers: &'a [Scaler],
     /// Codes of the symbols.
@@ -246,15 +249,15 @@ impl NetConfig {
 
     /// Features, then the symbol.
     fn inputs(&self, task: &Task<'_>) -> Vec<Input> {
-        let feature = |(def, scaler): (&FeatureDef, &Scaler)| Input {
-            feature: Some(def.op.clone()),
-            role: match def.op {
-                FeatureOp::Calendar { .. } if self.n_ahead() > 0 => Role::Known,
+        let feature = |((name, op), scaler): (&RowColumn, &Scaler)| Input {
+            feature: op.clone(),
+            role: match op {
+                Some(FeatureOp::Calendar { .. }) if self.n_ahead() > 0 => Role::Known,
                 _ => Role::Observed,
             },
-            ..Input::real(&def.name, *scaler)
+            ..Input::real(name, *scaler)
         };
-        let features = task.defs.iter().zip(task.scalers).map(feature);
+        let features = task.columns.iter().zip(task.scalers).map(feature);
         let symbol = Input::categorical(SYMBOL, task.entities.categories());
         features.chain(self.has_symbol().then_some(symbol)).collect()
     }
@@ -262,7 +265,7 @@ impl NetConfig {
 
 fn lstm(config: &Lstm, task: &Task<'_>) -> Result<(AnyNet, Net), String> {
     let config = LstmNetConfig {
-        n_features: task.defs.len(),
+        n_features: task.columns.len(),
         lookback: task.lookback,
         n_hidden: config.n_hidden,
         n_layers: config.n_layers,
@@ -326,7 +329,7 @@ fn quantile_tft(config: &QuantileTft, task: &Task<'_>) -> Result<(AnyNet, Net), 
         n_classes,
         n_quantiles,
     };
-    let trained = QuantileTftNet::new(net.clone(), task.defs.len(), config.dropout)?;
+    let trained = QuantileTftNet::new(net.clone(), task.columns.len(), config.dropout)?;
     Ok((AnyNet::QuantileTft(trained), Net::QuantileTft(net)))
 }
 
@@ -348,7 +351,7 @@ fn xtrend(config: &Xtrend, task: &Task<'_>) -> Result<(AnyNet, Net), String> {
         context_mode: config.context_mode,
         zero_shot: config.zero_shot,
     };
-    let trained = XtrendNet::new(net.clone(), task.defs.len(), config.dropout)?;
+    let trained = XtrendNet::new(net.clone(), task.columns.len(), config.dropout)?;
     Ok((AnyNet::Xtrend(trained), Net::Xtrend(net)))
 }
 #[cfg(test)]
@@ -358,13 +361,13 @@ mod tests {
     use crate::nets::Net as _;
 
     fn task_of<'a>(
-        defs: &'a [FeatureDef],
+        columns: &'a [RowColumn],
         scalers: &'a [Scaler],
         entities: &'a Entities,
         loss: &'a Loss,
     ) -> Task<'a> {
         Task {
-            defs,
+            columns,
             scalers,
             entities,
             lookback: 8,
@@ -379,6 +382,7 @@ mod tests {
             n_features: 1,
             ts_ns: Vec::new(),
             close: Vec::new(),
+            labels: Vec::new(),
             rows: Vec::new(),
             segments: Vec::new(),
         };
@@ -393,13 +397,15 @@ mod tests {
     #[test]
     fn a_tft_reads_the_symbol_behind_the_features_and_reserves_a_code_for_strangers() {
         let config: NetConfig = toml::from_str("family = \"tft\"\nn_hidden = 8\nn_heads = 2").unwrap();
-        let defs = [FeatureDef {
-            name: "close".into(),
-            op: FeatureOp::Close,
-        }];
+        let columns = [("close".into(), Some(FeatureOp::Close))];
         let entities = entities();
         let made = config
-            .build(&task_of(&defs, &[Scaler::IDENTITY], &entities, &Loss::default()))
+            .build(&task_of(
+                &columns,
+                &[Scaler::IDENTITY],
+                &entities,
+                &Loss::default(),
+            ))
             .unwrap();
         assert_eq!(
             (made.net.n_features(), made.net.n_rows(), made.net.n_answers()),

@@ -4,7 +4,7 @@
 //! served as noise. The way back undoes the link of each output, so that a model file is scored by the code that scored the fit.
 
 use super::ExperimentError;
-use crate::data::label::LabelKind;
+use crate::data::label::{LabelKind, Unit};
 use crate::data::label_config::LabelColumn;
 use crate::losses::Loss;
 use crate::losses::gaussian_nll::{Gaussian, GaussianNll, Scale};
@@ -28,7 +28,7 @@ const SOFTPLUS_FLOOR: f64 = 1e-6;
 pub(super) fn of(
     loss: &Loss,
     labels: &[LabelColumn],
-    scales: &[f64],
+    units: &[Unit],
     net: &Net,
 ) -> Result<Vec<Output>, ExperimentError> {
     let mut outputs: Vec<Output> = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn of(
     while column < net.n_columns() {
         let found = from_gaussian(net, column).or_else(|| {
             let mut parts = loss.parts().into_iter();
-            parts.find_map(|(_, part)| output(part, labels, scales, column))
+            parts.find_map(|(_, part)| output(part, labels, units, column))
         });
         let output = found.ok_or_else(|| untrained(loss, column))?;
         column += output.labels.len();
@@ -66,14 +66,14 @@ fn position(kind: OutputKind) -> Output {
 }
 
 /// The output of a part that begins at `column`.
-fn output(part: &Loss, labels: &[LabelColumn], scales: &[f64], column: usize) -> Option<Output> {
+fn output(part: &Loss, labels: &[LabelColumn], units: &[Unit], column: usize) -> Option<Output> {
     let found = plain_output(part, labels, column)?;
     let label = match part {
         Loss::Pinball(part) => part.label,
         Loss::GaussianNll(part) => part.label,
         _ => return Some(found),
     };
-    let normalizer = (scales[label] != 1.0).then(|| normalizer_name(label));
+    let normalizer = (units[label] != Unit::IDENTITY).then(|| normalizer_name(label));
     Some(Output { normalizer, ..found })
 }
 
@@ -81,34 +81,48 @@ fn normalizer_name(label: usize) -> String {
     format!("label_{label}")
 }
 
-/// The normalizers of the label columns that were trained in units of a deviation.
-pub(super) fn normalizers(scales: &[f64]) -> Vec<Normalizer> {
-    let scaled = scales.iter().enumerate().filter(|(_, scale)| **scale != 1.0);
-    let one = |(label, &scale): (usize, &f64)| Normalizer {
+/// The normalizers of the label columns that were trained in units of their own.
+pub(super) fn normalizers(units: &[Unit]) -> Vec<Normalizer> {
+    let scaled = units
+        .iter()
+        .enumerate()
+        .filter(|(_, unit)| **unit != Unit::IDENTITY);
+    let one = |(label, &Unit { center, scale }): (usize, &Unit)| Normalizer {
         name: normalizer_name(label),
-        source: NormalizerSource::Fixed { center: 0.0, scale },
+        source: NormalizerSource::Fixed { center, scale },
         transform: Transform::Identity,
     };
     scaled.map(one).collect()
 }
 
 /// Units in which label columns are trained: a return that only quantiles or Gaussians are asked about is trained in units of its
-/// deviation, since a fresh head answers numbers near one and returns are far smaller. Everything else stays as it is.
-pub(super) fn label_scales(loss: &Loss, kinds: &[LabelKind], column: impl Fn(usize) -> Vec<f64>) -> Vec<f64> {
+/// deviation, since a fresh head answers numbers near one and returns are far smaller; a number of the file, whose zero means
+/// nothing, also from its mean. Everything else stays as it is.
+pub(super) fn label_units(loss: &Loss, kinds: &[LabelKind], column: impl Fn(usize) -> Vec<f64>) -> Vec<Unit> {
     let reads = |part: &Loss, label| part.labels().iter().any(|(read, _)| *read == label);
     let parts = loss.parts();
-    let scale = |(label, kind): (usize, &LabelKind)| {
-        let is_return = matches!(kind, LabelKind::Return | LabelKind::ScaledReturn);
+    let unit = |(label, kind): (usize, &LabelKind)| {
+        let is_number = matches!(
+            kind,
+            LabelKind::Return | LabelKind::ScaledReturn | LabelKind::Number
+        );
         let mut readers = parts.iter().filter(|(_, part)| reads(part, label)).peekable();
         let is_read = readers.peek().is_some();
         let of_values = |part: &Loss| matches!(part, Loss::Pinball(_) | Loss::GaussianNll(_));
-        if !is_return || !is_read || !readers.all(|(_, part)| of_values(part)) {
-            return 1.0;
+        if !is_number || !is_read || !readers.all(|(_, part)| of_values(part)) {
+            return Unit::IDENTITY;
         }
-        let found = deviation(&column(label));
-        if found > 0.0 { found } else { 1.0 }
+        let values = column(label);
+        let scale = Some(deviation(&values))
+            .filter(|found| *found > 0.0)
+            .unwrap_or(1.0);
+        let center = match kind {
+            LabelKind::Number => values.iter().sum::<f64>() / values.len() as f64,
+            _ => 0.0,
+        };
+        Unit { center, scale }
     };
-    kinds.iter().enumerate().map(scale).collect()
+    kinds.iter().enumerate().map(unit).collect()
 }
 
 fn plain_output(part: &Loss, labels: &[LabelColumn], column: usize) -> Option<Output> {
@@ -138,7 +152,12 @@ fn quantiles(part: &Pinball, labels: &[LabelColumn]) -> Output {
     let names = part.levels.iter().map(|tau| format!("q{tau}")).collect();
     Output {
         levels: part.levels.clone(),
-        ..Output::new(unit, OutputKind::SortedQuantiles, names, unit)
+        ..Output::new(
+            name(labels, part.label).unwrap_or(unit),
+            OutputKind::SortedQuantiles,
+            names,
+            unit,
+        )
     }
 }
 
@@ -149,12 +168,20 @@ fn gaussian(part: &GaussianNll, labels: &[LabelColumn], column: usize) -> Option
         Scale::Softplus => OutputKind::GaussianSoftplus,
     };
     let names = vec!["mean".into(), "deviation".into()];
-    (mean == column && deviation == column + 1)
-        .then(|| Output::new("gaussian", kind, names, unit(labels, part.label)))
+    (mean == column && deviation == column + 1).then(|| {
+        let name = name(labels, part.label).unwrap_or("gaussian");
+        Output::new(name, kind, names, unit(labels, part.label))
+    })
 }
 
-fn unit(labels: &[LabelColumn], label: usize) -> &'static str {
+/// The name of a column of the file.
+fn name(labels: &[LabelColumn], label: usize) -> Option<&str> {
+    labels.get(label)?.of_file()
+}
+
+fn unit(labels: &[LabelColumn], label: usize) -> &str {
     match labels.get(label) {
+        Some(LabelColumn::Column { unit, .. }) => unit,
         Some(LabelColumn::Return { log: true }) => "log_return",
         Some(LabelColumn::ScaledReturn { .. }) => "scaled_return",
         _ => "return",
@@ -181,6 +208,10 @@ fn check_floor(loss: &Loss) -> Result<(), ExperimentError> {
 #[must_use]
 pub(super) fn describe(labels: &[LabelColumn], horizon: usize) -> String {
     let one = |column: &LabelColumn| match column.kind() {
+        _ if column.of_file().is_some() => {
+            let name = column.of_file().unwrap_or_default();
+            format!("`{name}` of the file, which looks {horizon} bars ahead at most")
+        }
         LabelKind::Direction => format!("close[t+{horizon}] > close[t]"),
         LabelKind::Return if matches!(column, LabelColumn::Return { log: true }) => {
             format!("ln(close[t+{horizon}] / close[t])")
@@ -289,9 +320,31 @@ mod tests {
         toml::from_str::<Labels>(text).unwrap().labels
     }
 
+    fn units(scale: f64) -> [Unit; 2] {
+        [Unit::IDENTITY, Unit { center: 0.0, scale }]
+    }
+
+    #[test]
+    fn a_number_of_the_file_is_trained_from_its_mean_and_named_as_it_is() {
+        let columns = [LabelColumn::Column {
+            name: "spread".into(),
+            classes: None,
+            unit: "ticks".into(),
+        }];
+        let loss = loss("kind = \"pinball\"\nlevels = [0.5]");
+        let found = label_units(&loss, &[columns[0].kind()], |_| vec![99.0, 101.0]);
+        let expected = Unit {
+            center: 100.0,
+            scale: 1.0,
+        };
+        assert_eq!(found, [expected]);
+        let output = quantiles(&Pinball::new([0.5]), &columns);
+        assert_eq!((output.name.as_str(), output.unit.as_str()), ("spread", "ticks"));
+    }
+
     #[test]
     fn classes_and_quantiles_become_two_outputs_with_their_units() {
-        let found = of(&joint(), &labels(), &[1.0, 0.02], &NET).unwrap();
+        let found = of(&joint(), &labels(), &units(0.02), &NET).unwrap();
         let kinds: Vec<_> = found
             .iter()
             .map(|o| (o.kind, o.unit.as_str(), o.labels.len()))
@@ -305,28 +358,30 @@ mod tests {
         );
         assert_eq!(found[1].levels, [0.1, 0.9]);
         assert_eq!(found[1].normalizer.as_deref(), Some("label_1"));
-        assert_eq!(normalizers(&[1.0, 0.02])[0].name, "label_1");
+        assert_eq!(normalizers(&units(0.02))[0].name, "label_1");
     }
 
     #[test]
     fn a_return_that_quantiles_alone_read_is_trained_in_units_of_its_deviation() {
         let kinds: Vec<LabelKind> = labels().iter().map(LabelColumn::kind).collect();
         let column = |label| vec![label as f64 * 0.01, -0.01 * label as f64];
-        assert_eq!(label_scales(&joint(), &kinds, column), [1.0, 0.01]);
+        assert_eq!(label_units(&joint(), &kinds, column), units(0.01));
         let sharpe = loss("kind = \"sharpe\"\nlabel = 1\nposition = { map = \"tanh\", column = 0 }");
-        assert_eq!(label_scales(&sharpe, &kinds, column), [1.0, 1.0]);
+        assert_eq!(label_units(&sharpe, &kinds, column), [Unit::IDENTITY; 2]);
     }
 
     #[test]
     fn a_column_that_nothing_trains_is_refused() {
         let classes = loss("kind = \"cross_entropy\"\nclasses = [\"sell\", \"hold\", \"buy\"]");
-        let error = of(&classes, &labels(), &[1.0; 2], &NET).unwrap_err().to_string();
+        let error = of(&classes, &labels(), &[Unit::IDENTITY; 2], &NET)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("column 3 of the answer"), "{error}");
     }
 
     #[test]
     fn links_are_undone_for_scoring() {
-        let outputs = of(&joint(), &labels(), &[1.0, 0.02], &NET).unwrap();
+        let outputs = of(&joint(), &labels(), &units(0.02), &NET).unwrap();
         let mut row = Vec::new();
         unlinked(&outputs, &[0.25, 0.25, 0.5, -0.1, 0.2], &mut row);
         assert!((row[2] - row[0] - 2f64.ln()).abs() < 1e-7);

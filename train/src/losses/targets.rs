@@ -102,8 +102,10 @@ fn check_part(part: &Loss, labels: &[LabelKind]) -> Result<(), TargetError> {
             n_labels,
         })
     };
+    let is_return = |kind: &LabelKind| matches!(kind, LabelKind::Return | LabelKind::ScaledReturn);
     let number = |label: usize| match kind(label)? {
-        LabelKind::Return | LabelKind::ScaledReturn => Ok(()),
+        found if is_return(found) => Ok(()),
+        LabelKind::Number if !matches!(part, Loss::Sharpe(_)) => Ok(()),
         other => Err(TargetError::NotANumber {
             loss,
             label,

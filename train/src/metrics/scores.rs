@@ -8,6 +8,7 @@ use super::gaussian::{Forecast, GaussianMetrics};
 use super::portfolio::PortfolioMetrics;
 use super::quantiles::{QuantileMetrics, sample_quantiles};
 use super::{BinaryMetrics, Degenerate, MetricOptions};
+use crate::data::label::Unit;
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::gaussian_nll::GaussianNll;
 use crate::losses::pinball::Pinball;
@@ -84,14 +85,18 @@ impl Baselines {
 }
 
 impl Baselines {
-    /// The same statistics with label columns multiplied by their scales.
+    /// The same statistics of labels that were trained in these units, as they were before.
     #[must_use]
-    pub fn in_units(mut self, loss: &Loss, scales: &[f64]) -> Self {
+    pub fn out_of_units(mut self, loss: &Loss, units: &[Unit]) -> Self {
         if let Some(part) = quantiles(loss) {
-            self.quantiles.iter_mut().for_each(|q| *q *= scales[part.label]);
+            self.quantiles
+                .iter_mut()
+                .for_each(|q| *q = units[part.label].undo(*q));
         }
-        if let Some((part, values)) = gaussian(loss).zip(self.gaussian.as_mut()) {
-            values.iter_mut().for_each(|v| *v *= scales[part.label]);
+        if let Some((part, [mean, deviation])) = gaussian(loss).zip(self.gaussian.as_mut()) {
+            let unit = units[part.label];
+            *mean = unit.undo(*mean);
+            *deviation *= unit.scale;
         }
         self
     }

@@ -66,6 +66,9 @@ pub(crate) struct TftWork {
     enriched: Vec<Lane>,
     /// Static vector, its four contexts, LSTM state.
     statics: Vec<Lane>,
+    /// The static vector before it was computed again, and whether its contexts are there.
+    before: Vec<Lane>,
+    has_contexts: bool,
     state: Vec<Lane>,
     /// The state before the last row, where the rows before it were run ahead.
     rolled: Vec<Lane>,
@@ -90,6 +93,8 @@ impl TftWork {
             gated,
             enriched,
             statics,
+            before: _,
+            has_contexts,
             state,
             rolled,
             answers: _,
@@ -110,6 +115,7 @@ impl TftWork {
         for (to, from) in weights.iter_mut().zip(&source.weights) {
             to.copy_from_slice(from);
         }
+        *has_contexts = source.has_contexts;
         *lengths = source.lengths;
     }
 }
@@ -174,6 +180,8 @@ impl TftNet {
             gated: block(rows),
             enriched: block(rows),
             statics: block(5),
+            before: block(1),
+            has_contexts: false,
             state: vec![Lane::ZERO; self.encoder.n_state()],
             rolled: vec![Lane::ZERO; self.encoder.n_state()],
             answers: [block(answers), block(answers), block(answers)],
@@ -419,6 +427,8 @@ impl TftNet {
     /// The static vector and its four contexts.
     fn run_statics(&self, kernels: &Kernels, work: &mut TftWork, rows: Rows<'_>) {
         let (vector, contexts) = work.statics.split_at_mut(self.lanes);
+        let before = &mut work.before[..];
+        before.copy_from_slice(vector);
         match &self.static_selection {
             Some(selection) => {
                 selection.forward(
@@ -432,8 +442,18 @@ impl TftNet {
             }
             None => vector.fill(Lane::ZERO),
         }
+        // A series keeps its static vector from window to window.
+        if work.has_contexts && bytes(before) == bytes(vector) {
+            return;
+        }
+        work.has_contexts = true;
         for (grn, out) in self.contexts.iter().zip(contexts.chunks_exact_mut(self.lanes)) {
             grn.forward(kernels, vector, None, &mut work.scratch, out);
         }
     }
+}
+
+/// The bits of lanes: zeros of either sign differ, and what is no number equals itself.
+fn bytes(lanes: &[Lane]) -> &[u8] {
+    bytemuck::must_cast_slice(lanes)
 }

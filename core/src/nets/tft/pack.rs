@@ -3,16 +3,15 @@
 use super::selection::{self, Columns};
 use crate::bundle::{Schema, TftConfig};
 use crate::nets::fold::Plain;
-use crate::nets::packed::PackedTensor;
 use crate::nets::shapes::STATIC_CONTEXTS;
-use crate::nets::store::Packer;
+use crate::nets::store::{Packed, Packer};
 use crate::plain::PlainTensors;
 use alloc::format;
 use alloc::vec::Vec;
 
 /// The model file's tensors from plain ones that have their places and shapes.
-pub(crate) fn pack(schema: &Schema, config: &TftConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
-    let (mut to, plain) = (Packer::new(schema.precision), Plain(plain));
+pub(crate) fn pack(schema: &Schema, config: &TftConfig, plain: &PlainTensors) -> Packed {
+    let (mut to, plain) = (Packer::new(schema), Plain(plain));
     let columns = Columns::new(schema);
     let selections = [
         ("static", &config.static_variables, false),

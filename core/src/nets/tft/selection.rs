@@ -4,6 +4,7 @@ use crate::bundle::{Input, Schema, TftConfig, Variable, n_blocks};
 use crate::error::OpenError;
 use crate::layers::{Branch, GateNorm, Lookup, Norm, Selection, Source, WeightNet, WeightOutput};
 use crate::nets::fold::{Mat, Plain, add, elu, normalised, sigmoid};
+use crate::nets::scalar::{Line, Residual, ScalarNet};
 use crate::nets::shapes::{GrnSize, Skip};
 use crate::nets::store::{Opener, Packer};
 use alloc::format;
@@ -57,8 +58,12 @@ pub(super) fn open(
     };
     let shared = temporal && config.rules.share_variable_networks;
     let mut branch = |v: &Variable| {
-        let name = format!("run.{name}.variables.{}", v.name);
-        open_branch(from, config, columns, &name, v, shared)
+        let network = format!("{name}.variables.{}", v.name);
+        let exact = open_branch(from, config, columns, &format!("run.{network}"), v, shared)?;
+        match v.is_categorical() {
+            true => Ok(exact),
+            false => from.tabulated(&network, columns.of(&v.columns[0]), config.n_hidden, exact),
+        }
     };
     let branches = variables.iter().map(&mut branch).collect::<Result<_, _>>()?;
     Ok(Some(Selection {
@@ -242,6 +247,17 @@ impl Entry {
             Self::Codes(table) => Self::Codes(table.mul(&weight.transposed())),
         }
     }
+
+    /// A real's vector with a bias.
+    fn line(&self, bias: &[f64]) -> Option<Line> {
+        match self {
+            Self::Real { slope, offset } => Some(Line {
+                slope: slope.clone(),
+                offset: add(offset, bias),
+            }),
+            Self::Codes(_) => None,
+        }
+    }
 }
 
 /// The skip of a network as a matrix, its bias, and the norm behind it.
@@ -306,7 +322,7 @@ pub(super) fn pack(
             true => format!("shared_single_variable_grns.{}", v.name),
             false => format!("{from}.single_variable_grns.{}", v.name),
         };
-        let name = format!("run.{name}.variables.{}", v.name);
+        let name = format!("{name}.variables.{}", v.name);
         pack_branch(to, plain, config, &name, &network, v, shared);
     }
 }
@@ -360,11 +376,12 @@ fn pack_branch(
     to: &mut Packer,
     plain: Plain<'_>,
     config: &TftConfig,
-    name: &str,
+    network_name: &str,
     from: &str,
     variable: &Variable,
     shared: bool,
 ) {
+    let name = &format!("run.{network_name}");
     let entry = Entry::of(plain, variable);
     let size = config.variable_size(variable.width);
     let network = config.has_network(variable, shared);
@@ -394,17 +411,25 @@ fn pack_branch(
         }
         Form::Grn => {
             let (fc1, bias) = plain.linear(&format!("{from}.fc1"));
-            pack_source(to, &format!("{name}.hidden"), &entry.through(&fc1), &bias);
-            pack_source(
-                to,
-                &format!("{name}.skip"),
-                &entry.through(&skip.weight),
-                &skip.bias,
-            );
+            let (hidden, base) = (entry.through(&fc1), entry.through(&skip.weight));
+            pack_source(to, &format!("{name}.hidden"), &hidden, &bias);
+            pack_source(to, &format!("{name}.skip"), &base, &skip.bias);
             pack_skip_norm(to, name, &skip);
             let tail = plain.grn_tail(from);
             let norm = plain.norm(&format!("{from}.gate_norm.add_norm.norm"));
             to.gate_norm(&format!("{name}.out"), &tail.weight, &tail.bias, &norm);
+            if let (Some(hidden), Some(base)) = (hidden.line(&bias), base.line(&skip.bias)) {
+                let eps = f64::from(config.rules.norm_eps);
+                let residual = Residual {
+                    skip: base,
+                    skip_norm: skip.norm,
+                    norm,
+                    eps,
+                };
+                to.scalar(network_name, || {
+                    ScalarNet::new(hidden, &tail.weight, &tail.bias, Some(residual))
+                });
+            }
         }
     }
 }

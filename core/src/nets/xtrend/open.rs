@@ -13,7 +13,8 @@ use crate::simd::{LANES, Lane};
 use alloc::format;
 use alloc::vec::Vec;
 
-const EPS: f32 = 1e-5;
+/// Added to the variance in every layer norm.
+pub(super) const EPS: f32 = 1e-5;
 
 /// Reals of a row.
 pub(super) fn n_features(schema: &Schema) -> usize {
@@ -96,8 +97,9 @@ fn gated_selection(from: &mut Opener<'_>, f: usize, d: usize) -> Result<Selectio
         n_variables: f,
     };
     let mut branch = |j: usize| {
-        let name = format!("run.vsn.variables.{j}");
-        Ok(Branch::Grn {
+        let network = format!("vsn.variables.{j}");
+        let name = format!("run.{network}");
+        let exact = Branch::Grn {
             hidden: source(from, &format!("{name}.hidden"), j, d)?,
             skip: source(from, &format!("{name}.skip"), j, d)?,
             skip_norm: None,
@@ -105,7 +107,8 @@ fn gated_selection(from: &mut Opener<'_>, f: usize, d: usize) -> Result<Selectio
                 glu: from.halves(&format!("{name}.out.glu"), d, d)?,
                 norm: from.norm(&format!("{name}.out.norm"), d, EPS)?,
             },
-        })
+        };
+        from.tabulated(&network, j, d, exact)
     };
     Ok(Selection {
         branches: (0..f).map(&mut branch).collect::<Result<_, OpenError>>()?,
@@ -117,10 +120,9 @@ fn gated_selection(from: &mut Opener<'_>, f: usize, d: usize) -> Result<Selectio
 fn separate(from: &mut Opener<'_>, config: &XtrendConfig, f: usize) -> Result<Separate, OpenError> {
     let (d, heads, entity) = (config.n_hidden, config.n_heads, !config.zero_shot);
     let mut encoder = |name: &str, f: usize, entity: bool| {
-        let name = format!("run.{name}");
         Ok::<_, OpenError>(Encoder {
-            selection: plain_selection(from, &name, f, d, entity)?,
-            block: temporal(from, &name, config, entity)?,
+            selection: plain_selection(from, name, f, d, entity)?,
+            block: temporal(from, &format!("run.{name}"), config, entity)?,
         })
     };
     let (key, value) = (encoder("key", f, true)?, encoder("value", f + 1, true)?);
@@ -136,7 +138,7 @@ fn separate(from: &mut Opener<'_>, config: &XtrendConfig, f: usize) -> Result<Se
         cross_attention: from.multi_head("run.cross_attention", d, heads)?,
         cross_ffn: ffn(from, "run.cross_ffn", d, d, false)?,
         cross_norm: from.norm("run.cross_norm", d, EPS)?,
-        selection: plain_selection(from, "run.decoder", f, d, entity)?,
+        selection: plain_selection(from, "decoder", f, d, entity)?,
         fuse: fuse(from, d, entity)?,
         fuse_norm: from.norm("run.decoder.fuse_norm", d, EPS)?,
         decoder: temporal(from, "run.decoder", config, entity)?,
@@ -183,12 +185,12 @@ fn ffn_from(
 /// The paper's selection: feed-forward layers.
 fn plain_selection(
     from: &mut Opener<'_>,
-    name: &str,
+    selection: &str,
     f: usize,
     d: usize,
     entity: bool,
 ) -> Result<Selection, OpenError> {
-    let weights = format!("{name}.vsn.weights");
+    let weights = format!("run.{selection}.vsn.weights");
     let weights = WeightNet {
         fc1: from.linear(&format!("{weights}.linear1"), f, d)?,
         lookups: Vec::new(),
@@ -200,11 +202,13 @@ fn plain_selection(
         n_variables: f,
     };
     let mut branch = |j: usize| {
-        let name = format!("{name}.vsn.variables.{j}");
-        Ok(Branch::Ffn {
+        let network = format!("{selection}.vsn.variables.{j}");
+        let name = format!("run.{network}");
+        let exact = Branch::Ffn {
             hidden: source(from, &format!("{name}.hidden"), j, d)?,
             out: from.linear(&format!("{name}.linear3"), d, d)?,
-        })
+        };
+        from.tabulated(&network, j, d, exact)
     };
     Ok(Selection {
         branches: (0..f).map(&mut branch).collect::<Result<_, OpenError>>()?,

@@ -2,9 +2,9 @@
 
 use crate::bundle::{Schema, XtrendConfig, XtrendForm, XtrendHead, n_blocks};
 use crate::nets::fold::{Mat, Plain, add, elu};
-use crate::nets::packed::PackedTensor;
 use crate::nets::parts::in_two_halves;
-use crate::nets::store::Packer;
+use crate::nets::scalar::{Line, Residual, ScalarNet};
+use crate::nets::store::{Packed, Packer};
 use crate::plain::PlainTensors;
 use crate::simd::LANES;
 use alloc::format;
@@ -12,8 +12,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// The model file's tensors from plain ones that have their places and shapes.
-pub(crate) fn pack(schema: &Schema, config: &XtrendConfig, plain: &PlainTensors) -> Vec<PackedTensor> {
-    let (mut to, plain) = (Packer::new(schema.precision), Plain(plain));
+pub(crate) fn pack(schema: &Schema, config: &XtrendConfig, plain: &PlainTensors) -> Packed {
+    let (mut to, plain) = (Packer::new(schema), Plain(plain));
     let f = super::open::n_features(schema);
     match config.form {
         XtrendForm::Shared => shared(&mut to, plain, config, f),
@@ -77,20 +77,30 @@ fn gated_selection(to: &mut Packer, plain: Plain<'_>, f: usize) {
     let norm = plain.norm(&format!("{from}.layer_norm"));
     to.gate_norm("run.vsn.weights.out", &fc2, &bias, &norm);
     for j in 0..f {
-        let (from, name) = (format!("vsn.feature_grns.{j}"), format!("run.vsn.variables.{j}"));
-        scalar(to, plain, &format!("{name}.hidden"), &format!("{from}.fc1"));
-        scalar(to, plain, &format!("{name}.skip"), &format!("{from}.skip"));
+        let (from, network) = (format!("vsn.feature_grns.{j}"), format!("vsn.variables.{j}"));
+        let name = format!("run.{network}");
+        let hidden = scalar(to, plain, &format!("{name}.hidden"), &format!("{from}.fc1"));
+        let skip = scalar(to, plain, &format!("{name}.skip"), &format!("{from}.skip"));
         let (fc2, bias) = plain.linear(&format!("{from}.fc2"));
         let norm = plain.norm(&format!("{from}.layer_norm"));
         to.gate_norm(&format!("{name}.out"), &fc2, &bias, &norm);
+        let residual = Residual {
+            skip,
+            skip_norm: None,
+            norm,
+            eps: f64::from(super::open::EPS),
+        };
+        to.scalar(&network, || ScalarNet::new(hidden, &fc2, &bias, Some(residual)));
     }
 }
 
 /// A layer of one input as slope and offset.
-fn scalar(to: &mut Packer, plain: Plain<'_>, name: &str, from: &str) {
-    let (weight, bias) = plain.linear(from);
-    to.row(format!("{name}.slope"), weight.transposed().row(0));
-    to.row(format!("{name}.offset"), &bias);
+fn scalar(to: &mut Packer, plain: Plain<'_>, name: &str, from: &str) -> Line {
+    let (weight, offset) = plain.linear(from);
+    let slope = weight.transposed().row(0).to_vec();
+    to.row(format!("{name}.slope"), &slope);
+    to.row(format!("{name}.offset"), &offset);
+    Line { slope, offset }
 }
 
 /// `{name}.states`: outputs and cells of every layer for every entity, each in whole lanes.
@@ -120,7 +130,7 @@ fn separate(to: &mut Packer, plain: Plain<'_>, config: &XtrendConfig, f: usize) 
     let encoders = [("key", f), ("value", f + 1), ("query", f)];
     for (name, f) in encoders {
         let from = format!("{name}_encoder");
-        selection(to, plain, &format!("run.{name}"), &from, f);
+        variables(to, plain, name, &from, f);
         temporal(to, plain, &format!("run.{name}"), &from, &embedding);
     }
     for name in ["self", "cross"] {
@@ -133,7 +143,7 @@ fn separate(to: &mut Packer, plain: Plain<'_>, config: &XtrendConfig, f: usize) 
         ffn(to, plain, &format!("run.{name}_ffn"), &format!("{name}_ffn"));
     }
     to.plain_norm("run.cross_norm", plain, "cross_norm");
-    selection(to, plain, "run.decoder", "decoder", f);
+    variables(to, plain, "decoder", "decoder", f);
     let (fuse, bias) = plain.linear("decoder.fuse.linear1");
     to.linear(
         "run.decoder.fuse.linear1",
@@ -164,20 +174,23 @@ fn ffn_rest(to: &mut Packer, plain: Plain<'_>, name: &str, from: &str, bias: &[f
     to.plain_linear(&format!("{name}.linear3"), plain, &format!("{from}.linear3"));
 }
 
-fn selection(to: &mut Packer, plain: Plain<'_>, name: &str, from: &str, f: usize) {
+fn variables(to: &mut Packer, plain: Plain<'_>, selection: &str, from: &str, f: usize) {
     ffn(
         to,
         plain,
-        &format!("{name}.vsn.weights"),
+        &format!("run.{selection}.vsn.weights"),
         &format!("{from}.vsn.weights"),
     );
     for j in 0..f {
-        let (name, from) = (
-            format!("{name}.vsn.variables.{j}"),
+        let (network, from) = (
+            format!("{selection}.vsn.variables.{j}"),
             format!("{from}.vsn.variables.{j}"),
         );
-        scalar(to, plain, &format!("{name}.hidden"), &format!("{from}.linear1"));
-        to.plain_linear(&format!("{name}.linear3"), plain, &format!("{from}.linear3"));
+        let name = format!("run.{network}");
+        let hidden = scalar(to, plain, &format!("{name}.hidden"), &format!("{from}.linear1"));
+        let (weight, bias) = plain.linear(&format!("{from}.linear3"));
+        to.linear(&format!("{name}.linear3"), &weight, &bias);
+        to.scalar(&network, || ScalarNet::new(hidden, &weight, &bias, None));
     }
 }
 

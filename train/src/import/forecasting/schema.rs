@@ -43,6 +43,7 @@ pub(super) fn schema(description: &Description, options: &ImportOptions) -> Resu
         outputs,
         target: None,
         arrival: Arrival::WholeWindow,
+        tables: None,
         golden_tolerance: 1.0,
         provenance: provenance(description)?,
     };

@@ -146,6 +146,7 @@ impl NetConfig {
             outputs: self.outputs.clone(),
             target: self.target.clone(),
             arrival: self.net.arrival(),
+            tables: None,
             golden_tolerance: 1.0,
             provenance: serde_json::Map::from_iter([("imported_from".into(), from.into())]),
         }
