@@ -115,6 +115,7 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_BUSY 106      /* the session or stream is running another call */
 #define TICKFUSE_ERR_STRUCTURE 107 /* another structure: its size, or a field that is not known */
 #define TICKFUSE_ERR_CHOICE 108    /* a number that stands for none of the choices */
+#define TICKFUSE_ERR_SYSTEM 109    /* the system refused; the text says why */
 
 /* 2xx: a model was not opened. */
 #define TICKFUSE_ERR_OPEN_IO 200           /* the file could not be read */
@@ -332,6 +333,42 @@ uint32_t tickfuse_model_arrival(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
  */
 tickfuse_status tickfuse_model_inputs_json(const tickfuse_model *model, char *buf, size_t len,
                                            size_t *needed) TICKFUSE_NOEXCEPT;
+
+/* ---- Machine ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * What keeps the first answers after a rest from being late. None of it changes an answer; all of it is done before.
+ */
+
+/*
+ * Touches every page of the weights, and returns their bytes; 0 for a handle as above. Opening has done so already: of use
+ * after a long rest, when the system may have given pages away.
+ */
+size_t tickfuse_model_prefault(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * Keeps the weights in memory while the model or a session of it lives. TICKFUSE_ERR_SYSTEM where the system refuses,
+ * such as by its limit of locked memory, and for a model opened from memory; the model serves as before.
+ */
+tickfuse_status tickfuse_model_lock(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * Asks the system to lay the weights on large pages: those of a model opened with TICKFUSE_OPEN_COPIED; those of a mapping
+ * only on some file systems. TICKFUSE_ERR_SYSTEM likewise.
+ */
+tickfuse_status tickfuse_model_advise_huge_pages(const tickfuse_model *model) TICKFUSE_NOEXCEPT;
+
+/*
+ * From here on the CPU takes denormal numbers of this thread for zeros, until tickfuse_flush_denormals_end(). For other
+ * code of the thread, for which they are slow: answers have the same bits with and without. The caller's own code must
+ * not depend on which of both a denormal number becomes. Without effect on CPUs other than x86-64.
+ *
+ * before: the control word as it was, for the call that ends it. Calls of one thread are ended in reverse order.
+ */
+tickfuse_status tickfuse_flush_denormals_begin(uint64_t *before) TICKFUSE_NOEXCEPT;
+
+/* Gives the control word back as it was. before: as tickfuse_flush_denormals_begin() gave it on this thread. */
+void tickfuse_flush_denormals_end(uint64_t before) TICKFUSE_NOEXCEPT;
 
 /* ---- Session ---------------------------------------------------------------------------------------------------- */
 

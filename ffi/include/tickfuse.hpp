@@ -245,6 +245,11 @@ class Model {
         return name == nullptr ? std::string_view() : std::string_view(name);
     }
 
+    // Pages of the weights; what the system refuses is a status, and the model serves as before.
+    std::size_t prefault() const noexcept { return tickfuse_model_prefault(get()); }
+    Status lock() const noexcept { return {tickfuse_model_lock(get())}; }
+    Status advise_huge_pages() const noexcept { return {tickfuse_model_advise_huge_pages(get())}; }
+
     Expected<std::string> try_hash() const noexcept {
         std::string text(TICKFUSE_HASH_SIZE, '\0');
         const tickfuse_status status = tickfuse_model_hash(get(), text.data(), text.size());
@@ -328,6 +333,23 @@ class Model {
     }
 
     detail::Handle<tickfuse_model, tickfuse_model_free> handle_;
+};
+
+// The CPU takes denormal numbers of this thread for zeros while one of these lives: see tickfuse_flush_denormals_begin().
+class FlushDenormals {
+  public:
+    FlushDenormals() noexcept : began_(tickfuse_flush_denormals_begin(&before_) == TICKFUSE_OK) {}
+    FlushDenormals(const FlushDenormals &) = delete;
+    FlushDenormals &operator=(const FlushDenormals &) = delete;
+    ~FlushDenormals() {
+        if (began_) {
+            tickfuse_flush_denormals_end(before_);
+        }
+    }
+
+  private:
+    std::uint64_t before_ = 0;
+    bool began_;
 };
 
 // ---- Contexts -------------------------------------------------------------------------------------------------------

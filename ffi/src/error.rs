@@ -146,6 +146,8 @@ pub(crate) enum Failure {
     State(StateError),
     /// A stream of another model.
     Foreign,
+    /// The system refused.
+    System(std::io::Error),
     Poisoned,
 }
 
@@ -186,6 +188,7 @@ impl Failure {
             Self::Stream(e) => stream_status(e),
             Self::State(e) => state_status(e),
             Self::Foreign => Status::RunForeignState,
+            Self::System(_) => Status::System,
             Self::Poisoned => Status::Poisoned,
         }
     }

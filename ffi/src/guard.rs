@@ -11,6 +11,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a call that returns a status.
+///
+/// A hot call hands in a closure that borrows one value: what a closure holds is copied on its way through the catching.
+#[inline]
 pub(crate) fn status(call: impl FnOnce() -> Result<(), Failure>) -> i32 {
     match caught(call) {
         Ok(()) => Status::Ok.number(),
@@ -39,6 +42,7 @@ pub(crate) unsafe fn free<T>(handle: *mut T) {
 }
 
 /// The call's result, a failure or panic recorded and reduced to its number.
+#[inline]
 fn caught<T>(call: impl FnOnce() -> Result<T, Failure>) -> Result<T, i32> {
     // What a panic leaves half-done stays behind the poison of its handle.
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -54,14 +58,21 @@ pub(crate) struct Poison(AtomicBool);
 
 impl Poison {
     /// Runs `work` unless poisoned; poisons if it panics.
+    #[inline(always)]
     pub(crate) fn watch<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(Failure::Poisoned);
-        }
-        let on_panic = PoisonOnDrop(self);
+        let on_panic = self.begin()?;
         let value = work();
         core::mem::forget(on_panic);
         Ok(value)
+    }
+
+    /// What poisons where it is dropped, unless poisoned.
+    #[inline(always)]
+    fn begin(&self) -> Result<PoisonOnDrop<'_>, Failure> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(Failure::Poisoned),
+            false => Ok(PoisonOnDrop(self)),
+        }
     }
 }
 
@@ -97,6 +108,7 @@ impl<W> Exclusive<W> {
     }
 
     /// The right to use the memory until the value is dropped.
+    #[inline(always)]
     pub(crate) fn turn(&self) -> Result<Turn<'_, W>, UseError> {
         if self.busy.swap(true, Ordering::Acquire) {
             return Err(UseError::Busy(self.name));
@@ -131,11 +143,13 @@ pub(crate) struct Turn<'a, W>(&'a Exclusive<W>);
 
 impl<W> Turn<'_, W> {
     /// Runs `work` on the memory unless the handle is poisoned.
+    #[inline(always)]
     pub(crate) fn with<T>(&mut self, work: impl FnOnce(&mut W) -> T) -> Result<T, Failure> {
-        self.0.poison.watch(|| {
-            // SAFETY: unique: there is one turn at a time, and this borrow ends before that of `self`.
-            work(unsafe { &mut *self.0.work.get() })
-        })
+        let on_panic = self.0.poison.begin()?;
+        // SAFETY: unique: there is one turn at a time, and this borrow ends before that of `self`.
+        let value = work(unsafe { &mut *self.0.work.get() });
+        core::mem::forget(on_panic);
+        Ok(value)
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn record(failure: &Failure) -> i32 {
         Failure::Open(e) => keep_text(e),
         Failure::Stream(e) => keep_text(e),
         Failure::State(e) => keep_text(e),
+        Failure::System(e) => keep_text(e),
         Failure::Foreign => keep_text("source: expected a stream of the same opened model"),
     }
     failure.status().number()

@@ -10,6 +10,7 @@ mod fast;
 mod guard;
 mod interpretation;
 mod last_error;
+mod machine;
 mod memory;
 mod model;
 mod options;
@@ -41,6 +42,10 @@ pub use interpretation::{
     tickfuse_session_n_interpretations,
 };
 pub use last_error::tickfuse_last_error;
+pub use machine::{
+    tickfuse_flush_denormals_begin, tickfuse_flush_denormals_end, tickfuse_model_advise_huge_pages,
+    tickfuse_model_lock, tickfuse_model_prefault,
+};
 #[doc(hidden)]
 pub use memory::n_heap_calls;
 pub use model::{

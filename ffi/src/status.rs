@@ -47,6 +47,7 @@ statuses! {
     Busy = 106, "TICKFUSE_ERR_BUSY", c"the handle is running another call";
     Structure = 107, "TICKFUSE_ERR_STRUCTURE", c"a structure is not understood";
     Choice = 108, "TICKFUSE_ERR_CHOICE", c"a number that stands for none of the choices";
+    System = 109, "TICKFUSE_ERR_SYSTEM", c"the system refused";
     OpenIo = 200, "TICKFUSE_ERR_OPEN_IO", c"the model file could not be read";
     OpenSize = 201, "TICKFUSE_ERR_OPEN_SIZE", c"the model file is too short or too long";
     OpenHeader = 202, "TICKFUSE_ERR_OPEN_HEADER", c"the model file has a malformed header";

@@ -73,15 +73,47 @@ impl CallerStep {
     };
 
     pub(crate) fn new(size: usize, step: Step, ts_ns: i64) -> Self {
-        let (kind, flags, remaining) = match step {
-            Step::WarmingUp { remaining } => (STEP_WARMING_UP, Flags::NONE, remaining),
-            Step::Answer(flags) => (STEP_ANSWER, flags, 0),
-        };
-        Self {
+        Told::new(step).in_c(size, ts_ns)
+    }
+}
+
+/// A step as the numbers that C is told, which a hot call keeps in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    kind: u32,
+    flags: u32,
+    remaining: usize,
+}
+
+impl Told {
+    #[inline(always)]
+    pub(crate) fn new(step: Step) -> Self {
+        match step {
+            Step::WarmingUp { remaining } => Self {
+                kind: STEP_WARMING_UP,
+                flags: Flags::NONE.bits(),
+                remaining,
+            },
+            Step::Answer(flags) => Self {
+                kind: STEP_ANSWER,
+                flags: flags.bits(),
+                remaining: 0,
+            },
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_answer(self) -> bool {
+        self.kind == STEP_ANSWER
+    }
+
+    #[inline(always)]
+    pub(crate) fn in_c(self, size: usize, ts_ns: i64) -> CallerStep {
+        CallerStep {
             size,
-            kind,
-            flags: flags.bits(),
-            remaining,
+            kind: self.kind,
+            flags: self.flags,
+            remaining: self.remaining,
             ts_ns,
         }
     }

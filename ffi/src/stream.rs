@@ -10,7 +10,7 @@ use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized};
-use crate::step::{CallerBar, CallerStep};
+use crate::step::{CallerBar, CallerStep, Told};
 use core::ffi::{c_char, c_void};
 use std::sync::Arc;
 use tickfuse_core::error::StreamError;
@@ -126,11 +126,12 @@ pub(crate) struct Place {
 ///
 /// # Safety
 /// The header's rules for pointers. `ask` does not keep what it reads: outputs may overlap it.
-unsafe fn answer(
+#[inline(always)]
+unsafe fn answer<E: Into<Failure>>(
     stream: *const StreamHandle,
     place: Place,
     ts_ns: i64,
-    ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, Failure>,
+    ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
 ) -> Result<(), Failure> {
     // SAFETY: the caller's promise is passed on.
     let handle = unsafe { pointer::borrow(stream, "stream") }?;
@@ -142,38 +143,55 @@ unsafe fn answer(
     turn.with(|work| {
         let n_outputs = work.answer.len();
         let answer = session::room(&mut work.answer, n_outputs, place.n_out)?;
-        let step = ask(&mut work.stream, answer)?;
-        if let Step::Answer(_) = step {
+        let told = match ask(&mut work.stream, answer) {
+            Ok(step) => Told::new(step),
+            Err(error) => return Err(error.into()),
+        };
+        if told.is_answer() {
             out.write(&work.answer);
         }
         let size = step_out.size();
-        step_out.write(CallerStep::new(size, step, ts_ns));
+        step_out.write(told.in_c(size, ts_ns));
         Ok(())
     })?
+}
+
+/// The arguments of a call with a row.
+struct OfRow<S> {
+    stream: *const StreamHandle,
+    row: *const S,
+    n_values: usize,
+    place: Place,
+    is_kept: bool,
 }
 
 /// All calls with a row.
 ///
 /// # Safety
 /// The header's rules for pointers.
+#[inline(always)]
 pub(crate) unsafe fn of_row<S: Sample>(
     stream: *const StreamHandle,
     (row, n_values): (*const S, usize),
     place: Place,
     is_kept: bool,
 ) -> i32 {
+    let call = &OfRow {
+        stream,
+        row,
+        n_values,
+        place,
+        is_kept,
+    };
     guard::status(|| {
         // SAFETY: the caller's promise is passed on; outputs are written after the last use of the slice.
-        let row = unsafe { pointer::slice(row, n_values, "row") }?;
-        let ask = |stream: &mut Stream, out: &mut [f32]| {
-            let step = match is_kept {
-                true => stream.push(row, out),
-                false => stream.peek(row, out),
-            };
-            Ok(step?)
+        let row = unsafe { pointer::slice(call.row, call.n_values, "row") }?;
+        let ask = |stream: &mut Stream, out: &mut [f32]| match call.is_kept {
+            true => stream.push(row, out),
+            false => stream.peek(row, out),
         };
         // SAFETY: the caller's promise is passed on.
-        unsafe { answer(stream, place, 0, ask) }
+        unsafe { answer(call.stream, call.place, 0, ask) }
     })
 }
 
@@ -191,11 +209,7 @@ unsafe fn of_bar(
         // SAFETY: the caller's promise is passed on; the bar is copied before any output is written.
         let bar = unsafe { sized::read(bar, "bar") }?.bar();
         // SAFETY: the caller's promise is passed on.
-        unsafe {
-            answer(stream, place, bar.ts_ns, |stream, out| {
-                Ok(take(stream, &bar, out)?)
-            })
-        }
+        unsafe { answer(stream, place, bar.ts_ns, |stream, out| take(stream, &bar, out)) }
     })
 }
 

@@ -44,15 +44,23 @@ macro_rules! kernels {
             unsafe { Avx512::assume() },
             target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"),
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+        // Only what multiplies pairs, or encodes for it, differs from the level below.
         #[cfg(target_arch = "x86_64")]
         kernels!(@level AVX512_BF16, Level::Avx512Bf16,
             // SAFETY: as above.
             unsafe { Avx512Bf16::assume() },
             target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"),
-            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
+            { project_bf16_encoded, recur_bf16, last_step_bf16, last_step_bf16_encoded, last_cells, encode_states, ..AVX512 });
     };
     (@level $table:ident, $level:expr, $token:expr, $feature:meta,
         $(fn $name:ident($isa:ident, $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
+        kernels!(@level $table, $level, $token, $feature,
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*, { $($name,)* });
+    };
+    (@level $table:ident, $level:expr, $token:expr, $feature:meta,
+        $(fn $name:ident($isa:ident, $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*, { $($own:tt)* }) => {
+        #[allow(dead_code, reason = "a level may have kernels of another")]
         static $table: Kernels = {
             $(#[$feature]
             unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
@@ -60,7 +68,7 @@ macro_rules! kernels {
                 let $isa = $token;
                 $body
             })*
-            Kernels { level: $level, $($name,)* }
+            Kernels { level: $level, $($own)* }
         };
     };
 }

@@ -240,6 +240,21 @@ void keep(const Model &model, const std::vector<float> &rows) {
     Session session = Session::try_new_in(of_session.at(), of_session.size(), model, 2).value();
     const Span<const float> window(rows.data(), model.n_rows() * model.n_features());
     expect(static_cast<bool>(session.run(window, out)), "an answer");
+    {
+        const tickfuse::FlushDenormals guard;
+#ifdef __x86_64__
+        const volatile float smallest = 1.17549435e-38F;
+        expect(!(smallest * 0.25F > 0.0F), "a denormal number flushed");
+#endif
+        std::vector<float> same(out.size());
+        expect(static_cast<bool>(session.run(window, same)), "an answer");
+        expect(std::memcmp(same.data(), out.data(), out.size() * sizeof(float)) == 0, "the same answer");
+    }
+    const tickfuse::Status locked = model.lock();
+    const tickfuse::Status advised = model.advise_huge_pages();
+    expect(locked || locked.number == TICKFUSE_ERR_SYSTEM, "a locked model, or one that the system does not lock");
+    expect(advised || advised.number == TICKFUSE_ERR_SYSTEM, "large pages, or none");
+    expect(model.prefault() > 0, "pages");
     if (model.arrival() == TICKFUSE_ARRIVAL_NONE) {
         expect(Stream::size(model) == 0, "no stream");
         return;

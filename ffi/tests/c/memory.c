@@ -62,6 +62,32 @@ static void print_columns(const tickfuse_model *model) {
     EXPECT(tickfuse_model_arrival(NULL) == TICKFUSE_ARRIVAL_NONE);
 }
 
+/* Pages of the weights, and a thread that flushes denormal numbers: neither changes an answer. */
+static void ask_the_machine(const char *path, const tickfuse_model *model) {
+    uint64_t before = 7;
+    uint64_t inner = 7;
+    size_t size = 0;
+    tickfuse_model *from_memory = NULL;
+    tickfuse_status locked = tickfuse_model_lock(model);
+    tickfuse_status advised = tickfuse_model_advise_huge_pages(model);
+    EXPECT(tickfuse_model_prefault(model) > 0 && tickfuse_model_prefault(NULL) == 0);
+    EXPECT(locked == TICKFUSE_OK || locked == TICKFUSE_ERR_SYSTEM);
+    EXPECT(advised == TICKFUSE_OK || advised == TICKFUSE_ERR_SYSTEM);
+    EXPECT(tickfuse_model_lock(NULL) == TICKFUSE_ERR_NULL);
+    EXPECT(tickfuse_model_advise_huge_pages(NULL) == TICKFUSE_ERR_NULL);
+    void *bytes = read_file(path, &size);
+    EXPECT(tickfuse_model_open_memory(bytes, size, NULL, &from_memory) == TICKFUSE_OK);
+    EXPECT(tickfuse_model_lock(from_memory) == TICKFUSE_ERR_SYSTEM);
+    tickfuse_model_free(from_memory);
+    free(bytes);
+
+    EXPECT(tickfuse_flush_denormals_begin(NULL) == TICKFUSE_ERR_NULL);
+    EXPECT(tickfuse_flush_denormals_begin(&before) == TICKFUSE_OK);
+    EXPECT(tickfuse_flush_denormals_begin(&inner) == TICKFUSE_OK);
+    tickfuse_flush_denormals_end(inner);
+    tickfuse_flush_denormals_end(before);
+}
+
 /* A window is answered alike from the heap, from a block used twice, and by a fast handle. */
 static void run_windows(const tickfuse_model *model, const float *rows) {
     tickfuse_session *heap = NULL;
@@ -156,7 +182,12 @@ int main(int argc, char **argv) {
     EXPECT(tickfuse_model_open(argv[2], NULL, &model) == TICKFUSE_OK);
     print_columns(model);
     float *rows = read_file(argv[3], &size);
+    ask_the_machine(argv[2], model);
     run_windows(model, rows);
+    uint64_t before = 0;
+    EXPECT(tickfuse_flush_denormals_begin(&before) == TICKFUSE_OK);
+    run_windows(model, rows);
+    tickfuse_flush_denormals_end(before);
     if (tickfuse_model_arrival(model) == TICKFUSE_ARRIVAL_NONE) {
         tickfuse_stream *none = NULL;
         EXPECT(tickfuse_stream_size(model) == 0);
