@@ -36,6 +36,7 @@ from tickfuse.errors import (
     SchemaError,
     ShapeError,
     StateError,
+    SystemRefusedError,
     TickfuseError,
 )
 from tickfuse.model import Model
@@ -81,5 +82,6 @@ __all__ = [
     "Steps",
     "Stream",
     "StreamSet",
+    "SystemRefusedError",
     "TickfuseError",
 ]

@@ -83,6 +83,13 @@ class StateError(RunError):
     """What should be a stream's saved state is none, was changed, or is of another model."""
 
 
+class SystemRefusedError(TickfuseError, OSError):
+    """The operating system refused; everything serves as before."""
+
+    # OSError would otherwise format itself from errno.
+    __str__ = Exception.__str__
+
+
 class DefectError(TickfuseError, RuntimeError):
     """The library or this package has a defect; the handle it struck is of no more use."""
 
@@ -97,6 +104,7 @@ BY_STATUS: dict[int, type[TickfuseError]] = {
     106: BusyError,
     107: DefectError,
     108: DefectError,
+    109: SystemRefusedError,
     200: BundleReadError,
     300: ShapeError,
     301: ShapeError,

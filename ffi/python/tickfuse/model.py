@@ -164,6 +164,24 @@ class Model(Owner):
         """Working memory for whole windows: one per thread. Larger batches are answered in pieces of `max_batch`."""
         return Session(self, max_batch)
 
+    def prefault(self) -> int:
+        """Touches every page of the weights, and returns their bytes: after a long rest, when the system may have given pages away."""
+        return int(library().model_prefault(self.handle()))
+
+    def lock_in_memory(self) -> None:
+        """Keeps the weights in memory while the model or a session of it lives.
+
+        Raises `SystemRefusedError` where the system does not, such as by its limit of locked memory; the model serves as before.
+        """
+        check(library().model_lock(self.handle()))
+
+    def advise_huge_pages(self) -> None:
+        """Asks the system to lay the weights of a model opened with `copied` on large pages.
+
+        Raises `SystemRefusedError` where it does not.
+        """
+        check(library().model_advise_huge_pages(self.handle()))
+
     def _title(self) -> str:
         return f"model `{self.name}`"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import tickfuse
 from conftest import ROOT, Case
-from tickfuse import BundleError, BundleReadError, ClosedError, LibraryError, Model, OptionError, _library
+from tickfuse import BundleError, BundleReadError, ClosedError, LibraryError, Model, OptionError, SystemRefusedError, _library
 
 # Handles in the caller's memory; what the schema's JSON or the size of an array says too; fast handles, whose call costs ctypes
 # as much as a prepared one does.
-UNUSED = re.compile(r"\w+_(size|align|init)|model_(input|output|arrival)|streams_n_symbols|sliding_n_windows|fast_\w+")
+UNUSED = re.compile(r"\w+_(size|align|init)|model_(input|output|arrival)|streams_n_symbols|sliding_n_windows|(fast|flush_denormals)_\w+")
 HOSTILE = ROOT / "fixtures" / "hostile"
 
 
@@ -145,6 +145,18 @@ def test_options_are_checked(lstm: Case) -> None:
         Model.from_bytes(memoryview(b"abcd")[::2])
     with pytest.raises(BundleError):
         Model.from_bytes(b"")
+
+
+def test_the_weights_are_touched_and_the_system_may_be_asked_for_more(case: Case) -> None:
+    mapped, in_memory = Model(case.path), Model.from_bytes(case.path.read_bytes())
+    assert mapped.prefault() >= case.path.stat().st_size - 4096
+    assert in_memory.prefault() >= case.path.stat().st_size - 4096
+    with pytest.raises(SystemRefusedError, match="memory"):
+        in_memory.lock_in_memory()
+    mapped.close()
+    for question in (mapped.prefault, mapped.lock_in_memory, mapped.advise_huge_pages):
+        with pytest.raises(ClosedError):
+            question()
 
 
 def test_every_function_of_the_header_is_declared_with_its_parameters() -> None:
