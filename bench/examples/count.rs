@@ -2,7 +2,7 @@
 //! rows and their preparation, of every shape in both precisions.
 //!
 //!     count write NET PRECISION FILE     makes the model file
-//!     count run FILE LEVEL               does the work once
+//!     count run FILE LEVEL WORK          does it once: window, prepare or row
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tickfuse_core::bundle::Precision;
 use tickfuse_core::{Level, Model, OpenOptions, Session, Stream};
 
 /// Rows between the first answer and the counted one, so that all that is done once has been done.
-const SETTLED: usize = 3;
+const SETTLED: usize = 2;
 
 #[inline(never)]
 fn counted_window(session: &mut Session, window: &[f32], out: &mut [f32]) {
@@ -33,7 +33,7 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["write", net, precision, file] => write(net, precision, file),
-        ["run", file, level] => run(file, level),
+        ["run", file, level, work] => run(file, level, work),
         _ => None,
     };
     if done.is_none() {
@@ -53,7 +53,7 @@ fn write(net: &str, precision: &str, file: &str) -> Option<()> {
     Some(())
 }
 
-fn run(file: &str, level: &str) -> Option<()> {
+fn run(file: &str, level: &str, work: &str) -> Option<()> {
     let level = Level::from_name(level).filter(|level| level.is_available())?;
     let options = OpenOptions {
         level: Some(level),
@@ -62,23 +62,36 @@ fn run(file: &str, level: &str) -> Option<()> {
     };
     let model = Model::open(file, options).expect("the file opens");
     let golden = model.bundle().golden().input.to_vec();
-    count(&model, &golden);
+    match work {
+        "window" => window(&model, &golden),
+        "prepare" | "row" => arriving(&model, &golden, work == "row"),
+        _ => return None,
+    }
     Some(())
 }
 
-fn count(model: &Arc<Model>, window: &[f32]) {
+fn window(model: &Arc<Model>, window: &[f32]) {
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut session = Session::new(model, 1);
     let _ = session.run(window, &mut out).expect("the window is finite");
     counted_window(&mut session, window, &mut out);
+}
+
+fn arriving(model: &Arc<Model>, window: &[f32], row: bool) {
+    let mut out = vec![0.0; model.schema().n_outputs()];
     let mut stream = Stream::new(model).expect("the net has a stream");
     let rows: Vec<&[f32]> = window.chunks_exact(model.schema().n_features()).collect();
-    for i in 0..rows.len() + SETTLED {
-        stream.prepare();
-        let _ = stream
-            .push(rows[i % rows.len()], &mut out)
-            .expect("the row is finite");
+    for i in 0..rows.len() - 1 {
+        let _ = stream.push(rows[i], &mut out).expect("the row is finite");
     }
-    counted_prepare(&mut stream);
-    counted_row(&mut stream, rows[0], &mut out);
+    for i in 0..SETTLED {
+        stream.prepare();
+        let _ = stream.push(rows[i], &mut out).expect("the row is finite");
+    }
+    if row {
+        stream.prepare();
+        counted_row(&mut stream, rows[SETTLED], &mut out);
+    } else {
+        counted_prepare(&mut stream);
+    }
 }

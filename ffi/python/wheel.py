@@ -44,7 +44,7 @@ class Hook(BuildHookInterface[Any]):
         """A copy without what only debuggers read, where the system has a `strip`."""
         copy = Path(shutil.copy(binary, self.folder))
         if shutil.which("strip"):
-            subprocess.run(["strip", "-S", copy], check=True)
+            subprocess.run(["strip", "--strip-unneeded" if sys.platform == "linux" else "-S", copy], check=True)
         return copy
 
 

@@ -110,7 +110,7 @@ pub(super) fn last_step<I: Isa, W: Panel<I>>(
         let at = group_begin(n_blocks, n_groups, index);
         let take = group_begin(n_blocks, n_groups, index + 1) - at;
         let (w, bias) = (&weights[at * n_k..][..take * n_k], &bias[at..][..take]);
-        match take {
+        match take.min(I::BLOCKS) {
             4 => arrive::<I, W, 4>(isa, w, bias, x, at, step),
             3 => arrive::<I, W, 3>(isa, w, bias, x, at, step),
             2 => arrive::<I, W, 2>(isa, w, bias, x, at, step),
@@ -268,7 +268,7 @@ fn one_window<I: Isa, W: Panel<I>>(
         let take = group_begin(n_blocks, n_groups, index + 1) - at;
         let w = &weights[at * n_k..][..take * n_k];
         let (g, c, h) = (&gates[at..][..take], &mut c[at..][..take], &mut h[at..][..take]);
-        match take {
+        match take.min(I::BLOCKS) {
             4 => group::<I, W, 4>(isa, w, n_k, g, x, c, h),
             3 => group::<I, W, 3>(isa, w, n_k, g, x, c, h),
             2 => group::<I, W, 2>(isa, w, n_k, g, x, c, h),
