@@ -235,7 +235,7 @@ impl Intake {
                 Kind::Real { scale, .. } if column.missing == Missing::Reject => {
                     let usable = match scale {
                         Scale::Affine { center, recip } => (((value - center) * recip) as f32).is_finite(),
-                        Scale::Normalizer(_) => value.is_finite(),
+                        Scale::Normalizer(place) => self.scalings[place].accepts(*value),
                     };
                     if !usable {
                         return Err(RunError::NonFinite {

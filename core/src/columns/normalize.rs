@@ -117,6 +117,11 @@ impl Scaling {
         }
     }
 
+    /// Whether the transform makes a number of a raw value, whatever centre and scale its window has.
+    pub(crate) fn accepts(&self, raw: f64) -> bool {
+        (forward(self.transform, raw, self.eps()) as f32).is_finite()
+    }
+
     /// Of the type in which the original transforms: of statistics of a window f32, of those of a table f64.
     fn eps(&self) -> f64 {
         match self.source {

@@ -1,7 +1,8 @@
-//! Bars into a stream: features, gaps, and the symbol of a series.
+//! Bars and rows into a stream: features, gaps, the symbol of a series, and rows that are refused.
 
 use crate::common::{families, file, schema, tensors};
 use crate::models::{SMALL, bar, of_bars};
+use tickfuse_core::bundle::{Arrival, Transform};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::features::{FeatureDef, FeatureOp};
 use tickfuse_core::{Flags, Model, OpenOptions, Session, Step, Stream};
@@ -120,4 +121,40 @@ fn a_model_of_rows_takes_no_bars() {
             found: 4
         })
     ));
+}
+
+#[test]
+fn a_row_that_a_transform_refuses_is_not_taken_even_before_the_first_answer() {
+    let mut schema = families::tft_schema(families::TftSize {
+        n_ahead: 0,
+        ..families::SMALL_TFT
+    });
+    schema.arrival = Arrival::PreRolled;
+    schema.normalizers[0].transform = Transform::Log;
+    let at = schema.inputs.iter().position(|i| i.name == "observed0").unwrap();
+    schema.inputs[at].scaler = None;
+    schema.inputs[at].scaled_by = Some("n".into());
+    let bytes = families::file(&schema, &families::tensors(&schema));
+    let options = OpenOptions {
+        verify_golden: false,
+        ..OpenOptions::default()
+    };
+    let model = Model::from_bytes(&bytes, options).unwrap();
+    let mut stream = Stream::new(&model).unwrap();
+    let mut out = vec![0.0; schema.n_outputs()];
+    let row = |x: f32| {
+        let mut row = families::windows(&schema, 1)[0][..schema.n_features()].to_vec();
+        row[at] = x;
+        row
+    };
+    for i in 0..2 * schema.lookback() {
+        let refused = stream.push(&row(-1.0), &mut out);
+        assert!(
+            matches!(refused, Err(RunError::NonFinite { column, .. }) if column == at),
+            "{refused:?}"
+        );
+        let step = stream.push(&row(1.0 + i as f32), &mut out).unwrap();
+        assert_eq!(matches!(step, Step::Answer(_)), i + 1 >= schema.lookback());
+        stream.prepare();
+    }
 }
