@@ -1,12 +1,11 @@
 //! `tickfuse_fast`: a hot call of which all but the addresses was said beforehand.
 
 use crate::error::UseError;
-use crate::guard;
-use crate::pointer::{self, Out};
+use crate::guard::{self, Recorded};
+use crate::pointer::{self, Out, OutSlice};
 use crate::session::{self, SessionHandle};
 use crate::status::Status;
-use crate::step::{CallerStep, STEP_ANSWER, STEP_WARMING_UP};
-use crate::stream::{self, Place, StreamHandle};
+use crate::stream::{self, StreamHandle};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 use tickfuse_core::Sample;
@@ -49,38 +48,50 @@ unsafe impl Sync for FastHandle {}
 impl FastHandle {
     /// # Safety
     /// `values` and `out` as the header asks of the call; the subject lives.
+    #[inline(always)]
     unsafe fn call<S: Sample>(&self, values: *const S, out: *mut f32) -> i32 {
-        let values = (values, self.n_values);
         match self.subject {
-            Subject::Stream { stream, is_kept } => {
-                let mut step = CallerStep::INIT;
-                let place = Place {
-                    out,
-                    n_out: self.n_out,
-                    step: &raw mut step,
-                };
+            Subject::Stream { stream, is_kept } => guard::hot(|| {
                 // SAFETY: the caller's promise is passed on.
-                let status = unsafe { stream::of_row(stream, values, place, is_kept) };
-                self.told(status, step.kind, step.flags)
-            }
+                unsafe { self.of_stream(stream, values, out, is_kept) }
+            }),
             Subject::Session(session) => {
-                let mut flags = 0;
+                let (mut flags, values) = (0, (values, self.n_values));
                 // SAFETY: the caller's promise is passed on.
                 let status = unsafe { session::run_one(session, values, (out, self.n_out), &raw mut flags) };
-                self.told(status, STEP_ANSWER, flags)
+                if status == Status::Ok.number() {
+                    self.flags.store(flags, Ordering::Relaxed);
+                }
+                status
             }
         }
     }
 
-    fn told(&self, status: i32, kind: u32, flags: u32) -> i32 {
-        match (status, kind) {
-            (0, STEP_WARMING_UP) => Status::WarmingUp.number(),
-            (0, _) => {
-                self.flags.store(flags, Ordering::Relaxed);
-                status
-            }
-            _ => status,
+    /// # Safety
+    /// As of [`Self::call`].
+    #[inline(always)]
+    unsafe fn of_stream<S: Sample>(
+        &self,
+        stream: *const StreamHandle,
+        row: *const S,
+        out: *mut f32,
+        is_kept: bool,
+    ) -> Result<Status, Recorded> {
+        // SAFETY: the subject lives, and was neither NULL nor misaligned.
+        let handle = unsafe { &*stream };
+        // SAFETY: the caller's promise is passed on; the output is written after the last use of the slice.
+        let row = unsafe { pointer::slice(row, self.n_values, "row") }?;
+        // SAFETY: the caller's promise is passed on.
+        let out = unsafe { OutSlice::new(out, self.n_out, "out") }?;
+        let told = stream::ask_of(handle, out, |stream, out| match is_kept {
+            true => stream.push(row, out),
+            false => stream.peek(row, out),
+        })?;
+        if !told.is_answer() {
+            return Ok(Status::WarmingUp);
         }
+        self.flags.store(told.flags(), Ordering::Relaxed);
+        Ok(Status::Ok)
     }
 }
 

@@ -4,12 +4,13 @@
 
 use crate::contexts::{self, ContextsHandle};
 use crate::error::Failure;
-use crate::guard::{self, Exclusive};
+use crate::guard::{self, Exclusive, Recorded};
 use crate::memory::{self, Block, Housed};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized};
+use crate::status::Status;
 use crate::step::{CallerBar, CallerStep, Told};
 use core::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -122,76 +123,75 @@ pub(crate) struct Place {
     pub(crate) step: *mut CallerStep,
 }
 
+/// Makes the stream answer with `ask`, hands out the answer and gives what is to be said of it.
+///
+/// `ask` does not keep what it reads: the output may overlap it.
+#[inline(always)]
+pub(crate) fn ask_of<E>(
+    handle: &StreamHandle,
+    out: OutSlice<f32>,
+    ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
+) -> Result<Told, Recorded>
+where
+    Failure: From<E>,
+{
+    handle.0.turn()?.with(|work| {
+        let n_outputs = work.answer.len();
+        let answer = session::room(&mut work.answer, n_outputs, out.len())?;
+        let told = Told::new(ask(&mut work.stream, answer)?);
+        if told.is_answer() {
+            out.write(&work.answer);
+        }
+        Ok(told)
+    })?
+}
+
 /// Makes the stream answer with `ask` and hands out what it says.
 ///
 /// # Safety
 /// The header's rules for pointers. `ask` does not keep what it reads: outputs may overlap it.
 #[inline(always)]
-unsafe fn answer<E: Into<Failure>>(
+unsafe fn answer<E>(
     stream: *const StreamHandle,
     place: Place,
     ts_ns: i64,
     ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
-) -> Result<(), Failure> {
+) -> Result<Status, Recorded>
+where
+    Failure: From<E>,
+{
     // SAFETY: the caller's promise is passed on.
     let handle = unsafe { pointer::borrow(stream, "stream") }?;
     // SAFETY: the caller's promise is passed on.
     let out = unsafe { OutSlice::new(place.out, place.n_out, "out") }?;
     // SAFETY: the caller's promise is passed on.
     let step_out = unsafe { OutSized::new(place.step, "step") }?;
-    let mut turn = handle.0.turn()?;
-    turn.with(|work| {
-        let n_outputs = work.answer.len();
-        let answer = session::room(&mut work.answer, n_outputs, place.n_out)?;
-        let told = match ask(&mut work.stream, answer) {
-            Ok(step) => Told::new(step),
-            Err(error) => return Err(error.into()),
-        };
-        if told.is_answer() {
-            out.write(&work.answer);
-        }
-        let size = step_out.size();
-        step_out.write(told.in_c(size, ts_ns));
-        Ok(())
-    })?
+    let told = ask_of(handle, out, ask)?;
+    let size = step_out.size();
+    step_out.write(told.in_c(size, ts_ns));
+    Ok(Status::Ok)
 }
 
-/// The arguments of a call with a row.
-struct OfRow<S> {
-    stream: *const StreamHandle,
-    row: *const S,
-    n_values: usize,
-    place: Place,
-    is_kept: bool,
-}
-
-/// All calls with a row.
+/// All calls of this file with a row.
 ///
 /// # Safety
 /// The header's rules for pointers.
 #[inline(always)]
-pub(crate) unsafe fn of_row<S: Sample>(
+unsafe fn of_row<S: Sample>(
     stream: *const StreamHandle,
     (row, n_values): (*const S, usize),
     place: Place,
     is_kept: bool,
 ) -> i32 {
-    let call = &OfRow {
-        stream,
-        row,
-        n_values,
-        place,
-        is_kept,
-    };
-    guard::status(|| {
+    guard::hot(|| {
         // SAFETY: the caller's promise is passed on; outputs are written after the last use of the slice.
-        let row = unsafe { pointer::slice(call.row, call.n_values, "row") }?;
-        let ask = |stream: &mut Stream, out: &mut [f32]| match call.is_kept {
+        let row = unsafe { pointer::slice(row, n_values, "row") }?;
+        let ask = |stream: &mut Stream, out: &mut [f32]| match is_kept {
             true => stream.push(row, out),
             false => stream.peek(row, out),
         };
         // SAFETY: the caller's promise is passed on.
-        unsafe { answer(call.stream, call.place, 0, ask) }
+        unsafe { answer(stream, place, 0, ask) }
     })
 }
 
@@ -205,7 +205,7 @@ unsafe fn of_bar(
     place: Place,
     take: fn(&mut Stream, &Bar, &mut [f32]) -> Result<Step, StreamError>,
 ) -> i32 {
-    guard::status(|| {
+    guard::hot(|| {
         // SAFETY: the caller's promise is passed on; the bar is copied before any output is written.
         let bar = unsafe { sized::read(bar, "bar") }?.bar();
         // SAFETY: the caller's promise is passed on.
