@@ -603,6 +603,18 @@ class Stream {
     Step push_bar(const Bar &bar, Span<float> out) noexcept { return of_bar(tickfuse_stream_push_bar, bar, out); }
     Step peek_bar(const Bar &bar, Span<float> out) noexcept { return of_bar(tickfuse_stream_peek_bar, bar, out); }
 
+    // Rows and bars of the past: taken, not answered.
+    Status replay(Span<const float> row) noexcept {
+        return {tickfuse_stream_replay(get(), row.data(), row.size())};
+    }
+    Status replay(Span<const double> row) noexcept {
+        return {tickfuse_stream_replay_f64(get(), row.data(), row.size())};
+    }
+    Status replay_bar(const Bar &bar) noexcept {
+        const tickfuse_bar given = bar.in_c();
+        return {tickfuse_stream_replay_bar(get(), &given)};
+    }
+
     // May be left unread: after a failure the next push says the same.
     tickfuse_status prepare() noexcept { return tickfuse_stream_prepare(get()); }
 
@@ -634,6 +646,7 @@ class Stream {
     Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
         return {tickfuse_stream_set_max_missing_bars(get(), max_missing_bars)};
     }
+    std::uint32_t max_missing_bars() const noexcept { return tickfuse_stream_max_missing_bars(get()); }
 
     // is_known says whether the model knows the label; otherwise it stands for an unknown series.
     Status set_category(const char *name, const char *label, bool &is_known) noexcept {

@@ -49,6 +49,29 @@ impl StreamHandle {
         Self(Exclusive::new(Work { stream, answer }, "stream"))
     }
 
+    /// Makes the stream answer with `ask`, hands out the answer and gives what is to be said of it.
+    ///
+    /// `ask` does not keep what it reads: the output may overlap it.
+    #[inline(always)]
+    pub(crate) fn ask<E>(
+        &self,
+        out: OutSlice<f32>,
+        ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
+    ) -> Result<Told, Recorded>
+    where
+        Failure: From<E>,
+    {
+        self.0.turn()?.with(|work| {
+            let n_outputs = work.answer.len();
+            let answer = session::room(&mut work.answer, n_outputs, out.len())?;
+            let told = Told::new(ask(&mut work.stream, answer)?);
+            if told.is_answer() {
+                out.write(&work.answer);
+            }
+            Ok(told)
+        })?
+    }
+
     /// Has the stream do something that gives no answer.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Stream) -> T) -> Result<T, Failure> {
         self.0.turn()?.with(|held| work(&mut held.stream))
@@ -123,29 +146,6 @@ pub(crate) struct Place {
     pub(crate) step: *mut CallerStep,
 }
 
-/// Makes the stream answer with `ask`, hands out the answer and gives what is to be said of it.
-///
-/// `ask` does not keep what it reads: the output may overlap it.
-#[inline(always)]
-pub(crate) fn ask_of<E>(
-    handle: &StreamHandle,
-    out: OutSlice<f32>,
-    ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
-) -> Result<Told, Recorded>
-where
-    Failure: From<E>,
-{
-    handle.0.turn()?.with(|work| {
-        let n_outputs = work.answer.len();
-        let answer = session::room(&mut work.answer, n_outputs, out.len())?;
-        let told = Told::new(ask(&mut work.stream, answer)?);
-        if told.is_answer() {
-            out.write(&work.answer);
-        }
-        Ok(told)
-    })?
-}
-
 /// Makes the stream answer with `ask` and hands out what it says.
 ///
 /// # Safety
@@ -166,7 +166,7 @@ where
     let out = unsafe { OutSlice::new(place.out, place.n_out, "out") }?;
     // SAFETY: the caller's promise is passed on.
     let step_out = unsafe { OutSized::new(place.step, "step") }?;
-    let told = ask_of(handle, out, ask)?;
+    let told = handle.ask(out, ask)?;
     let size = step_out.size();
     step_out.write(told.in_c(size, ts_ns));
     Ok(Status::Ok)
@@ -177,16 +177,15 @@ where
 /// # Safety
 /// The header's rules for pointers.
 #[inline(always)]
-unsafe fn of_row<S: Sample>(
+unsafe fn of_row<S: Sample, const IS_KEPT: bool>(
     stream: *const StreamHandle,
     (row, n_values): (*const S, usize),
     place: Place,
-    is_kept: bool,
 ) -> i32 {
-    guard::hot(|| {
+    guard::hot(move || {
         // SAFETY: the caller's promise is passed on; outputs are written after the last use of the slice.
         let row = unsafe { pointer::slice(row, n_values, "row") }?;
-        let ask = |stream: &mut Stream, out: &mut [f32]| match is_kept {
+        let ask = |stream: &mut Stream, out: &mut [f32]| match IS_KEPT {
             true => stream.push(row, out),
             false => stream.peek(row, out),
         };
@@ -205,7 +204,7 @@ unsafe fn of_bar(
     place: Place,
     take: fn(&mut Stream, &Bar, &mut [f32]) -> Result<Step, StreamError>,
 ) -> i32 {
-    guard::hot(|| {
+    guard::hot(move || {
         // SAFETY: the caller's promise is passed on; the bar is copied before any output is written.
         let bar = unsafe { sized::read(bar, "bar") }?.bar();
         // SAFETY: the caller's promise is passed on.
@@ -228,7 +227,7 @@ pub unsafe extern "C" fn tickfuse_stream_push(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, true) }
+    unsafe { of_row::<_, true>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_push_f64` of the header.
@@ -246,7 +245,7 @@ pub unsafe extern "C" fn tickfuse_stream_push_f64(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, true) }
+    unsafe { of_row::<_, true>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_peek` of the header.
@@ -264,7 +263,7 @@ pub unsafe extern "C" fn tickfuse_stream_peek(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, false) }
+    unsafe { of_row::<_, false>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_peek_f64` of the header.
@@ -282,7 +281,7 @@ pub unsafe extern "C" fn tickfuse_stream_peek_f64(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, false) }
+    unsafe { of_row::<_, false>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_push_bar` of the header.
@@ -392,6 +391,18 @@ pub unsafe extern "C" fn tickfuse_stream_set_max_missing_bars(
     guard::status(|| unsafe { tend(stream, |stream| stream.set_max_missing_bars(max_missing_bars)) })
 }
 
+/// `tickfuse_stream_max_missing_bars` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_max_missing_bars(stream: *const StreamHandle) -> u32 {
+    // SAFETY: the caller's promise is passed on.
+    guard::value(0, || unsafe {
+        tend(stream, |stream| stream.max_missing_bars())
+    })
+}
+
 /// `tickfuse_stream_set_category` of the header.
 ///
 /// # Safety
@@ -471,7 +482,7 @@ mod tests {
             step: &raw mut step,
         };
         // SAFETY: a live handle and arrays of the stated lengths.
-        let status = unsafe { of_row(from_ref(handle), (row.as_ptr(), 3), place, true) };
+        let status = unsafe { of_row::<_, true>(from_ref(handle), (row.as_ptr(), 3), place) };
         assert_eq!(status != 0, step == CallerStep::INIT);
         status
     }

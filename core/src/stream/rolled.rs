@@ -71,7 +71,7 @@ impl Rolled {
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.past.lay(model, row)?;
+        self.lay(model, row)?;
         match &model.net {
             OpenNet::Rows(net) if is_due => self.finish(model, net, out).map(Some),
             _ => Ok(None),
@@ -164,6 +164,13 @@ impl Rolled {
             .into_iter()
             .zip(places)
             .filter(|(part, _)| !part.is_empty())
+    }
+
+    /// Lays a row ready to be kept, without an answer.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        // Terms in the last place are those of a row that was only looked at.
+        self.n_terms = self.n_terms.min(model.schema().lookback() - 1);
+        self.past.lay(model, row)
     }
 
     /// Keeps the row of the last answer.

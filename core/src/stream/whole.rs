@@ -35,11 +35,16 @@ impl Whole {
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.past.lay(model, row)?;
+        self.lay(model, row)?;
         match is_due {
             true => self.session.run(self.past.values(), out).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Lays a row ready to be kept, without an answer.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        self.past.lay(model, row)
     }
 
     /// Keeps the row of the last answer.
