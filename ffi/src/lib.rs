@@ -80,11 +80,12 @@ pub use state::{
 pub use status::{Status, tickfuse_status_text};
 pub use step::{CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP};
 pub use stream::{
-    StreamHandle, tickfuse_stream_align, tickfuse_stream_free, tickfuse_stream_init, tickfuse_stream_max_missing_bars, tickfuse_stream_new,
-    tickfuse_stream_peek, tickfuse_stream_peek_bar, tickfuse_stream_peek_f64, tickfuse_stream_prepare,
-    tickfuse_stream_prepare_some, tickfuse_stream_push, tickfuse_stream_push_bar, tickfuse_stream_push_f64,
-    tickfuse_stream_remaining, tickfuse_stream_reset, tickfuse_stream_set_category,
-    tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars, tickfuse_stream_size,
+    StreamHandle, tickfuse_stream_align, tickfuse_stream_free, tickfuse_stream_init,
+    tickfuse_stream_max_missing_bars, tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar,
+    tickfuse_stream_peek_f64, tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push,
+    tickfuse_stream_push_bar, tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset,
+    tickfuse_stream_set_category, tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
+    tickfuse_stream_size,
 };
 
 pub use streams::*;

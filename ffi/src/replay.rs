@@ -55,10 +55,7 @@ pub unsafe extern "C" fn tickfuse_stream_replay_f64(
 /// # Safety
 /// The header's rules for pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tickfuse_stream_replay_bar(
-    stream: *mut StreamHandle,
-    bar: *const CallerBar,
-) -> i32 {
+pub unsafe extern "C" fn tickfuse_stream_replay_bar(stream: *mut StreamHandle, bar: *const CallerBar) -> i32 {
     guard::status(|| {
         // SAFETY: the caller's promise is passed on.
         let handle = unsafe { pointer::borrow(stream.cast_const(), "stream") }?;

@@ -398,9 +398,7 @@ pub unsafe extern "C" fn tickfuse_stream_set_max_missing_bars(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tickfuse_stream_max_missing_bars(stream: *const StreamHandle) -> u32 {
     // SAFETY: the caller's promise is passed on.
-    guard::value(0, || unsafe {
-        tend(stream, |stream| stream.max_missing_bars())
-    })
+    guard::value(0, || unsafe { tend(stream, |stream| stream.max_missing_bars()) })
 }
 
 /// `tickfuse_stream_set_category` of the header.

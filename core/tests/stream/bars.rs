@@ -83,7 +83,10 @@ fn bars_that_are_replayed_count_as_bars_that_were_pushed() {
         }
         let step = stream.push_bar(&bar(i), &mut out).unwrap();
         assert_eq!(pushed.push_bar(&bar(i), &mut expected).unwrap(), step);
-        assert!(step == Step::Answer(Flags::NONE) || i < 9 || (44..53).contains(&i), "{i}");
+        assert!(
+            step == Step::Answer(Flags::NONE) || i < 9 || (44..53).contains(&i),
+            "{i}"
+        );
         assert!(matches!(step, Step::WarmingUp { .. }) || out == expected, "{i}");
     }
     let error = stream.replay_bar(&bar(69)).unwrap_err();
