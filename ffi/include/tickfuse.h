@@ -915,7 +915,7 @@ void tickfuse_sliding_free(tickfuse_sliding *sliding) TICKFUSE_NOEXCEPT;
 /* ---- Fast handles ----------------------------------------------------------------------------------------------- */
 
 /*
- * A hot call of which all but the addresses was said beforehand: for languages where every argument of a call costs. It
+ * A hot call of which all but the addresses was said beforehand: for callers to whom every argument of a call is dear. It
  * does what the call it stands for does, and belongs to its stream or session: it is not to be called after that was
  * freed, and one of several of the same stream or session is refused with TICKFUSE_ERR_BUSY while another runs.
  */

@@ -9,8 +9,8 @@
 //     if (const tickfuse::Step step = stream.push(row, out)) { ... out holds the answer ... }
 //
 // Cold calls (opening, making, encoding, interpreting) throw tickfuse::Error, and each has a form try_... that returns
-// an Expected instead; with exceptions switched off only those are there. Hot calls (run, push, peek, prepare, set) are
-// noexcept, allocate nothing and return a small result. Where memory for a handle or a text cannot be had in a try_...
+// an Expected instead; with exceptions switched off only those are there. Hot calls (run, push, peek, prepare, set, Fast)
+// are noexcept, allocate nothing and return a small result. Where memory for a handle or a text cannot be had in a try_...
 // form, the program ends.
 //
 // Handles are moved, not copied. One that was moved from answers every call with TICKFUSE_ERR_NULL. tickfuse_model and

@@ -102,6 +102,7 @@ pub(crate) fn record_panic(payload: Box<dyn Any + Send>) -> i32 {
         (None, None) => "without a message",
     };
     keep_text(format_args!("defect of the library, please report: {said}"));
+    drop(payload);
     Status::Panic.number()
 }
 
