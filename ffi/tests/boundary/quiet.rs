@@ -56,7 +56,7 @@ fn a_hundred_thousand_pushes_from_c_call_no_system_function_and_allocate_nothing
         std::fs::write(&model, bytes).unwrap();
         let mut command = Command::new("strace");
         let told = successful(command.args(["-f", "-o"]).arg(&calls).arg(&program).arg(&model));
-        let n = 100_001 - schema.lookback();
+        let n = (schema.lookback() - 1..100_000).filter(|i| i % 4 != 1).count();
         assert_eq!(told, format!("{n} answers of 100000 rows\n"));
         let trace = std::fs::read_to_string(&calls).unwrap();
         let found = between(&trace, r#""begin\n""#, r#""end\n""#);

@@ -1,10 +1,10 @@
 /*
- * A C11 program that pushes a hundred thousand rows between two lines on standard error, to be watched from outside:
+ * A C11 program that hands in a hundred thousand rows between two lines on standard error, to be watched from outside:
  *
  *     strace -f -o calls quiet MODEL
  *     sed -n '/begin/,/end/p' calls      the two lines, and every system call between them
  *
- * Rows go in by push, peek and fast call, and what comes next is prepared. Built with -DWATCHED_HEAP (heap.h), it ends
+ * Rows go in by push, peek, fast call and replay, and what comes next is prepared. Built with -DWATCHED_HEAP (heap.h), it ends
  * where one of these calls allocates, frees or locks.
  */
 #include "common.h"
@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-enum { N_PUSHES = 100000 };
+enum { N_ROWS = 100000 };
 
 static void say(const char *line) {
     EXPECT(write(STDERR_FILENO, line, strlen(line)) == (ssize_t)strlen(line));
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
     int all_are_fine = 1;
     say("begin\n");
     is_hot = 1;
-    for (size_t i = 0; i < N_PUSHES; i++) {
+    for (size_t i = 0; i < N_ROWS; i++) {
         for (size_t j = 0; j < width; j++) {
             row[j] = (float)((i * 7 + j * 5) % 11) - 5.0F;
         }
@@ -43,6 +43,8 @@ int main(int argc, char **argv) {
         if (i % 2 == 0) {
             all_are_fine &= tickfuse_stream_push(stream, row, width, out, n_out, &step) == TICKFUSE_OK;
             n_answers += step.kind == TICKFUSE_STEP_ANSWER;
+        } else if (i % 4 == 1) {
+            all_are_fine &= tickfuse_stream_replay(stream, row, width) == TICKFUSE_OK;
         } else {
             tickfuse_status status = tickfuse_fast_call(fast, row, out);
             all_are_fine &= status == TICKFUSE_OK || status == TICKFUSE_WARMING_UP;
@@ -53,7 +55,7 @@ int main(int argc, char **argv) {
     is_hot = 0;
     say("end\n");
     EXPECT(all_are_fine);
-    printf("%zu answers of %d rows\n", n_answers, N_PUSHES);
+    printf("%zu answers of %d rows\n", n_answers, N_ROWS);
     tickfuse_fast_free(fast);
     tickfuse_stream_free(stream);
     tickfuse_model_free(model);
