@@ -1,7 +1,8 @@
 //! From bars to rows, and the gaps after which a series begins anew.
 
 use crate::bar_rows::BarRows;
-use crate::error::StateError;
+use crate::bundle::Schema;
+use crate::error::{StateError, StreamError};
 use crate::features::Bar;
 use crate::saved::{Reader, Writer};
 use alloc::vec;
@@ -12,16 +13,21 @@ pub(super) struct Bars {
     pub(super) rows: BarRows,
     /// Bars that may be missing between two neighbours before the series begins anew.
     pub(super) max_missing_bars: u32,
+    interval_ns: Option<i64>,
+    /// Rows of the future `[n_ahead, n_features]`, none where the model reads none.
+    pub(super) future: Vec<f64>,
     /// Room for what is saved.
     spare: Vec<u8>,
 }
 
 impl Bars {
     /// No bars yet, and none may be missing.
-    pub(super) fn new(rows: BarRows) -> Self {
+    pub(super) fn new(rows: BarRows, schema: &Schema) -> Self {
         let mut bars = Self {
             rows,
             max_missing_bars: 0,
+            interval_ns: schema.bar_interval_ns,
+            future: vec![0.0; schema.net.n_ahead() * schema.n_features()],
             spare: Vec::new(),
         };
         bars.spare = vec![0; bars.n_bytes()];
@@ -33,9 +39,32 @@ impl Bars {
         self.rows.reset();
     }
 
+    /// Whether bars alone make all that the model reads.
+    pub(super) fn suffice(&self) -> Result<(), StreamError> {
+        match (self.rows.unforeseen(), self.interval_ns) {
+            _ if self.future.is_empty() => Ok(()),
+            (Some(column), _) => Err(StreamError::Unforeseen { column }),
+            (None, None) => Err(StreamError::NoInterval),
+            (None, Some(_)) => Ok(()),
+        }
+    }
+
+    /// Makes the rows of the bars behind the one that opens at `ts_ns`.
+    pub(super) fn foresee(&mut self, ts_ns: i64) {
+        let interval_ns = self.interval_ns.unwrap_or(0);
+        self.rows.foresee(ts_ns, interval_ns, &mut self.future);
+    }
+
+    /// When the next bar opens, if it comes in time and the model reads what is known of those behind it.
+    pub(super) fn next_ns(&self) -> Option<i64> {
+        let interval_ns = self.interval_ns.filter(|_| self.suffice().is_ok())?;
+        let last_ns = self.rows.last_ns().filter(|_| !self.future.is_empty())?;
+        Some(last_ns.saturating_add(interval_ns))
+    }
+
     /// Whether more bars than accepted are missing before this one.
-    pub(super) fn is_gap(&self, bar: &Bar, interval_ns: Option<i64>) -> bool {
-        let (Some(last), Some(interval)) = (self.rows.last_ns(), interval_ns) else {
+    pub(super) fn is_gap(&self, bar: &Bar) -> bool {
+        let (Some(last), Some(interval)) = (self.rows.last_ns(), self.interval_ns) else {
             return false;
         };
         let step = i128::from(bar.ts_ns) - i128::from(last);

@@ -128,6 +128,34 @@ impl StreamSet {
         Ok(self.of(symbol)?.peek(row, out)?)
     }
 
+    /// [`Stream::push_ahead`] of one symbol.
+    ///
+    /// # Errors
+    /// [`StreamError::Symbol`], and [`StreamError::Run`] as there.
+    pub fn push_ahead<S: Sample>(
+        &mut self,
+        symbol: usize,
+        row: &[S],
+        future: &[S],
+        out: &mut [f32],
+    ) -> Result<Step, StreamError> {
+        Ok(self.of(symbol)?.push_ahead(row, future, out)?)
+    }
+
+    /// [`Stream::peek_ahead`] of one symbol.
+    ///
+    /// # Errors
+    /// As [`StreamSet::push_ahead`].
+    pub fn peek_ahead<S: Sample>(
+        &mut self,
+        symbol: usize,
+        row: &[S],
+        future: &[S],
+        out: &mut [f32],
+    ) -> Result<Step, StreamError> {
+        Ok(self.of(symbol)?.peek_ahead(row, future, out)?)
+    }
+
     /// [`Stream::push_bar`] of one symbol.
     ///
     /// # Errors
@@ -145,7 +173,8 @@ impl StreamSet {
     }
 
     /// Takes a raw row of every symbol, `rows [n_symbols, n_features]`, and writes to `out [n_symbols, n_outputs]` and `steps
-    /// [n_symbols]` what [`Stream::push`] would have given for each. Rows of stacks share their products.
+    /// [n_symbols]` what [`Stream::push`] would have given for each. Rows of stacks share their products; where rows of the future come
+    /// with each row nothing is shared, and symbols take theirs one by one.
     ///
     /// # Errors
     /// Lengths, and [`StreamError::Row`] with the first symbol whose row is refused. Then no row is taken, no

@@ -1,7 +1,7 @@
 //! Sets of streams against streams of their own: the same bits, whatever happens to the other symbols.
 
 use crate::common::{self, Shape, file, noise, schema, tensors};
-use crate::models::{SMALL, bar, families, levels, of_bars, raw_row, shapes};
+use crate::models::{SMALL, bar, families, future, levels, of_bars, raw_row, shapes};
 use tickfuse_core::bundle::{Precision, Schema};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::{Level, Model, OpenOptions, Step, Stream, StreamSet};
@@ -68,16 +68,17 @@ impl Twins {
     /// A row of one symbol.
     fn one(&mut self, step: usize, symbol: usize, keep: bool) {
         let row = raw_row(&self.schema, step, true);
+        let future = future(&self.schema, step, self.schema.net.n_ahead(), true);
         let (mut found, mut expected) = (vec![7.0; self.n_outputs], vec![7.0; self.n_outputs]);
         let alone = &mut self.alone[symbol];
         let steps = match keep {
             true => (
-                self.set.push(symbol, &row, &mut found).unwrap(),
-                alone.push(&row, &mut expected).unwrap(),
+                self.set.push_ahead(symbol, &row, &future, &mut found).unwrap(),
+                alone.push_ahead(&row, &future, &mut expected).unwrap(),
             ),
             false => (
-                self.set.peek(symbol, &row, &mut found).unwrap(),
-                alone.peek(&row, &mut expected).unwrap(),
+                self.set.peek_ahead(symbol, &row, &future, &mut found).unwrap(),
+                alone.peek_ahead(&row, &future, &mut expected).unwrap(),
             ),
         };
         assert_eq!(steps.0, steps.1);
