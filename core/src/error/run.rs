@@ -145,7 +145,7 @@ impl fmt::Display for RunError {
             }
             Self::NoFuture { limit } => write!(
                 f,
-                "expected 1 to {limit} rows of the future with the row, which this model reads, found none"
+                "expected 1 to {limit} rows of the future behind the row, which this model reads, found none"
             ),
             Self::NonFinite { window, row, column } => {
                 write!(

@@ -14,8 +14,9 @@ pub(super) struct Bars {
     /// Bars that may be missing between two neighbours before the series begins anew.
     pub(super) max_missing_bars: u32,
     interval_ns: Option<i64>,
-    /// Rows of the future `[n_ahead, n_features]`, none where the model reads none.
-    pub(super) future: Vec<f64>,
+    /// The last row with rows of the future, `[1 + n_ahead, n_features]`.
+    row: Vec<f64>,
+    n_ahead: usize,
     /// Room for what is saved.
     spare: Vec<u8>,
 }
@@ -27,7 +28,8 @@ impl Bars {
             rows,
             max_missing_bars: 0,
             interval_ns: schema.bar_interval_ns,
-            future: vec![0.0; schema.net.n_ahead() * schema.n_features()],
+            row: vec![0.0; (1 + schema.net.n_ahead()) * schema.n_features()],
+            n_ahead: schema.net.n_ahead(),
             spare: Vec::new(),
         };
         bars.spare = vec![0; bars.n_bytes()];
@@ -42,23 +44,37 @@ impl Bars {
     /// Whether bars alone make all that the model reads.
     pub(super) fn suffice(&self) -> Result<(), StreamError> {
         match (self.rows.unforeseen(), self.interval_ns) {
-            _ if self.future.is_empty() => Ok(()),
+            _ if self.n_ahead == 0 => Ok(()),
             (Some(column), _) => Err(StreamError::Unforeseen { column }),
             (None, None) => Err(StreamError::NoInterval),
             (None, Some(_)) => Ok(()),
         }
     }
 
-    /// Makes the rows of the bars behind the one that opens at `ts_ns`.
-    pub(super) fn foresee(&mut self, ts_ns: i64) {
-        let interval_ns = self.interval_ns.unwrap_or(0);
-        self.rows.foresee(ts_ns, interval_ns, &mut self.future);
+    /// The row of the bar that opens at `ts_ns`, which was made last, with what is known of the bars behind it.
+    pub(super) fn row(&mut self, ts_ns: i64) -> &[f64] {
+        if self.n_ahead == 0 {
+            return self.rows.row();
+        }
+        let row = self.rows.row();
+        self.row[..row.len()].copy_from_slice(row);
+        self.future(ts_ns);
+        &self.row
+    }
+
+    /// What is known of the bars behind the one that opens at `ts_ns`.
+    pub(super) fn future(&mut self, ts_ns: i64) -> &[f64] {
+        let future = &mut self.row[self.rows.row().len()..];
+        if let Some(interval_ns) = self.interval_ns {
+            self.rows.foresee(ts_ns, interval_ns, future);
+        }
+        future
     }
 
     /// When the next bar opens, if it comes in time and the model reads what is known of those behind it.
     pub(super) fn next_ns(&self) -> Option<i64> {
         let interval_ns = self.interval_ns.filter(|_| self.suffice().is_ok())?;
-        let last_ns = self.rows.last_ns().filter(|_| !self.future.is_empty())?;
+        let last_ns = self.rows.last_ns().filter(|_| self.n_ahead > 0)?;
         Some(last_ns.saturating_add(interval_ns))
     }
 

@@ -5,7 +5,7 @@
 //! when the row arrives, and the answer only comes later.
 //!
 //! Where a model answers steps of the future from what is known of them, such as the hour of the day, a row comes with the rows of that
-//! future ([`Stream::push_ahead`]). Bars need none where the calendar is all that is known.
+//! future behind it. Bars need none where the calendar is all that is known.
 
 mod ahead;
 mod bank;
@@ -109,11 +109,17 @@ impl Stream {
 
     /// Takes a raw row `[n_features]` and writes the answer for the window it ends to `out [n_outputs]`.
     ///
+    /// Of a model that reads rows of the future those lie behind the row as in a window: `row [1 + n, n_features]` for n of 1 to `n_ahead`
+    /// steps, which `out [n, n_columns]` speaks of, with the bits of [`Session::run_lengths`](crate::Session::run_lengths). Only columns
+    /// known in advance are read of them, and nothing is kept: the next row brings its own. Where these are the same, moved up by a row,
+    /// only the last one is new work.
+    ///
     /// # Errors
-    /// [`RunError`]; then the row is not taken and nothing was written. [`RunError::NoFuture`] for a model that reads rows of the
-    /// future: [`Stream::push_ahead`] takes those.
+    /// [`RunError`]; then the row is not taken and nothing was written.
     pub fn push<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
-        self.push_ahead(row, &[], out)
+        let step = self.peek(row, out)?;
+        self.take();
+        Ok(step)
     }
 
     /// The answer that pushing `row` would give; nothing is kept.
@@ -121,44 +127,11 @@ impl Stream {
     /// # Errors
     /// As [`Stream::push`].
     pub fn peek<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
-        self.peek_ahead(row, &[], out)
-    }
-
-    /// Takes a raw row with the rows that are to follow it, `future [n, n_features]` for n of 1 to `n_ahead` steps, and writes the
-    /// answers for those steps to `out [n, n_columns]`, with the bits of [`Session::run_lengths`](crate::Session::run_lengths).
-    ///
-    /// Only columns known in advance are read of the future, and nothing of it is kept: each row comes with its own. Where it is that of
-    /// the row before, moved up by a row, only its last row is new work.
-    ///
-    /// # Errors
-    /// As [`Stream::push`], and [`RunError::DecoderLength`].
-    pub fn push_ahead<S: Sample>(
-        &mut self,
-        row: &[S],
-        future: &[S],
-        out: &mut [f32],
-    ) -> Result<Step, RunError> {
-        let step = self.peek_ahead(row, future, out)?;
-        self.take();
-        Ok(step)
-    }
-
-    /// The answers that pushing `row` with this future would give; nothing is kept.
-    ///
-    /// # Errors
-    /// As [`Stream::push_ahead`].
-    pub fn peek_ahead<S: Sample>(
-        &mut self,
-        row: &[S],
-        future: &[S],
-        out: &mut [f32],
-    ) -> Result<Step, RunError> {
         let schema = self.model.schema();
-        expect_input(schema.n_features(), row.len())?;
-        let n_ahead = expect_future(schema, future.len())?;
-        expect_output(n_ahead.max(1) * schema.n_columns(), out.len())?;
+        let n_steps = expect_row(schema, row.len())?;
+        expect_output(n_steps * schema.n_columns(), out.len())?;
         let remaining = self.remaining();
-        let answer = self.way.answer(&self.model, (row, future), remaining == 1, out)?;
+        let answer = self.way.answer(&self.model, row, remaining == 1, out)?;
         Ok(match answer {
             Some(flags) => Step::Answer(flags),
             None => Step::WarmingUp {
@@ -195,15 +168,11 @@ impl Stream {
         let ready = bars.rows.push(bar)?;
         match ready {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => {
-                bars.foresee(bar.ts_ns);
-                let step = self.push_ahead(bars.rows.row(), &bars.future, out);
-                step.map_err(|error| {
-                    bars.reset();
-                    self.reset_rows();
-                    error.into()
-                })
-            }
+            Ready::Row => self.push(bars.row(bar.ts_ns), out).map_err(|error| {
+                bars.reset();
+                self.reset_rows();
+                error.into()
+            }),
         }
     }
 
@@ -231,10 +200,7 @@ impl Stream {
         }
         match bars.rows.peek(bar)? {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => {
-                bars.foresee(bar.ts_ns);
-                Ok(self.peek_ahead(bars.rows.row(), &bars.future, out)?)
-            }
+            Ready::Row => Ok(self.peek(bars.row(bar.ts_ns), out)?),
         }
     }
 
@@ -264,8 +230,7 @@ impl Stream {
     fn expect_bar(&mut self) {
         let Some(bars) = &mut self.bars else { return };
         if let Some(next_ns) = bars.next_ns() {
-            bars.foresee(next_ns);
-            self.way.expect(&self.model, &bars.future);
+            self.way.expect(&self.model, bars.future(next_ns));
         }
     }
 
@@ -293,15 +258,20 @@ impl Stream {
     }
 }
 
-/// Steps of the future that so many values tell of.
-fn expect_future(schema: &Schema, found: usize) -> Result<usize, RunError> {
+/// Steps that a row of so many values is answered for.
+fn expect_row(schema: &Schema, found: usize) -> Result<usize, RunError> {
     let (limit, n_features) = (schema.net.n_ahead(), schema.n_features());
-    let n = found / n_features;
-    match (limit, found) {
-        (0, 0) => Ok(0),
-        (1.., 0) => Err(RunError::NoFuture { limit }),
-        _ if n == 0 || n > limit => Err(RunError::DecoderLength { limit, found: n }),
-        _ => expect_input((1 + n) * n_features, n_features + found).map(|()| n),
+    match limit {
+        0 => expect_input(n_features, found).map(|()| 1),
+        _ if found == n_features => Err(RunError::NoFuture { limit }),
+        _ if found < n_features || !found.is_multiple_of(n_features) => Err(RunError::InputLength {
+            expected: (1 + limit) * n_features,
+            found,
+        }),
+        _ => match found / n_features - 1 {
+            found if found > limit => Err(RunError::DecoderLength { limit, found }),
+            n_steps => Ok(n_steps),
+        },
     }
 }
 

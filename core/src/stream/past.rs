@@ -30,16 +30,17 @@ impl Past {
         }
     }
 
-    /// Lays a row behind the others and rows of the future behind it, if a window could hold them.
-    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S], future: &[S]) -> Result<(), RunError> {
+    /// Lays a row behind the others with rows of the future behind it, if a window could hold them; how many those are.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<usize, RunError> {
         self.move_up();
         let newest = (self.lookback - 1) * self.n_features;
-        for (to, value) in self.rows[newest..].iter_mut().zip(row.iter().chain(future)) {
+        for (to, value) in self.rows[newest..].iter_mut().zip(row) {
             *to = (*value).into();
         }
         self.check_newest(model)?;
-        let mut ahead = self.lookback..self.lookback + future.len() / self.n_features;
-        ahead.try_for_each(|row| model.intake.check_ahead(self.row(row), row))
+        let end = self.lookback - 1 + row.len() / self.n_features;
+        (self.lookback..end).try_for_each(|row| model.intake.check_ahead(self.row(row), row))?;
+        Ok(end - self.lookback)
     }
 
     /// Lays rows of the future where those of the next row are awaited.

@@ -65,20 +65,17 @@ impl Rolled {
         }
     }
 
-    /// The answer for the window that `row` ends, with `future` behind it, if that `is_due`.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
-        (row, future): (&[S], &[S]),
+        row: &[S],
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.past.lay(model, row, future)?;
+        let n_ahead = self.past.lay(model, row)?;
         match &model.net {
-            OpenNet::Rows(net) if is_due => {
-                let n_ahead = future.len() / row.len().max(1);
-                self.finish(model, net, n_ahead, out).map(Some)
-            }
+            OpenNet::Rows(net) if is_due => self.finish(model, net, n_ahead, out).map(Some),
             _ => Ok(None),
         }
     }

@@ -35,18 +35,18 @@ impl Way {
         }
     }
 
-    /// The answer for the window that a row ends, with rows of the future behind it, if that `is_due`. The row lies ready to be kept.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`. The row lies ready to be kept.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
-        rows: (&[S], &[S]),
+        row: &[S],
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
         match self {
-            Self::Bank(way) => way.answer(model, rows.0, out),
-            Self::Rolled(way) => way.answer(model, rows, is_due, out),
-            Self::Whole(way) => way.answer(model, rows, is_due, out),
+            Self::Bank(way) => way.answer(model, row, out),
+            Self::Rolled(way) => way.answer(model, row, is_due, out),
+            Self::Whole(way) => way.answer(model, row, is_due, out),
         }
     }
 

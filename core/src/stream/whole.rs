@@ -1,7 +1,6 @@
 //! Nets that read a window at once: all of it is run when its last row arrives.
 
 use super::past::Past;
-use crate::columns::RawWindow;
 use crate::error::RunError;
 use crate::flags::Flags;
 use crate::model::Model;
@@ -27,28 +26,21 @@ impl Whole {
         }
     }
 
-    /// The answer for the window that `row` ends, with `future` behind it, if that `is_due`.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
-        (row, future): (&[S], &[S]),
+        row: &[S],
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.past.lay(model, row, future)?;
+        let n_ahead = self.past.lay(model, row)?;
         if !is_due {
             return Ok(None);
         }
-        let window = self.past.window(future.len() / row.len().max(1));
-        let RawWindow {
-            values,
-            n_encoder,
-            n_decoder,
-            ..
-        } = window;
-        self.session
-            .run_lengths(values, n_encoder, n_decoder, out)
-            .map(Some)
+        let (values, n_encoder) = (self.past.window(n_ahead).values, model.schema().lookback());
+        let flags = self.session.run_lengths(values, n_encoder, n_ahead, out)?;
+        Ok(Some(flags))
     }
 
     /// Keeps the row of the last answer.

@@ -43,10 +43,11 @@ pub(crate) fn raw_row(schema: &Schema, step: usize, is_sound: bool) -> Vec<f32> 
         .collect()
 }
 
-/// Rows of the future behind row `step`, as that row itself would be; now and then one of them is unsound.
-pub(crate) fn future(schema: &Schema, step: usize, n: usize, is_sound: bool) -> Vec<f32> {
-    let row = |k: usize| raw_row(schema, step + k, is_sound || k != 1 + step % n.max(1));
-    (1..=n).flat_map(row).collect()
+/// A raw row with `n` rows of the future as those would come; now and then one of them is unsound.
+pub(crate) fn row_with_future(schema: &Schema, step: usize, n: usize, is_sound: bool) -> Vec<f32> {
+    let unsound = (!is_sound).then_some(step % (n + 1));
+    let row = |k: usize| raw_row(schema, step + k, Some(k) != unsound);
+    (0..=n).flat_map(row).collect()
 }
 
 pub(crate) fn shapes() -> [Shape; 5] {

@@ -24,8 +24,11 @@ fn stream(bytes: &[u8], level: Level) -> Stream {
 /// Bits of an answer; rows of the future are like the row.
 fn push(stream: &mut Stream, row: &[f32]) -> (Step, Vec<u32>) {
     let schema = stream.model().schema();
-    let (future, mut out) = (row.repeat(schema.net.n_ahead()), vec![0.0; schema.n_outputs()]);
-    let step = stream.push_ahead(row, &future, &mut out).unwrap();
+    let (row, mut out) = (
+        row.repeat(1 + schema.net.n_ahead()),
+        vec![0.0; schema.n_outputs()],
+    );
+    let step = stream.push(&row, &mut out).unwrap();
     (step, out.iter().map(|value| value.to_bits()).collect())
 }
 
