@@ -163,6 +163,17 @@ static void push_rows(const tickfuse_model *model, const float *rows, size_t n) 
         EXPECT(memcmp(out, expected, n_out * sizeof *out) == 0 && tickfuse_fast_flags(fast) == told.flags);
     }
     EXPECT(tickfuse_fast_call(fast, NULL, out) == TICKFUSE_ERR_NULL);
+    if (n_ahead > 0) {
+        tickfuse_step step = TICKFUSE_STEP_INIT;
+        float *nearest = room(n_out / n_ahead, sizeof *nearest);
+        EXPECT(tickfuse_stream_peek(heap, rows, width, expected, n_out, &step) == TICKFUSE_ERR_RUN_AHEAD);
+        EXPECT(tickfuse_stream_peek(heap, rows, n_values + width, expected, n_out, &step) == TICKFUSE_ERR_RUN_ROWS);
+        EXPECT(tickfuse_stream_peek(heap, rows, 2 * width, expected, n_out + 1, &step)
+               == TICKFUSE_ERR_RUN_OUTPUT_LENGTH);
+        EXPECT(tickfuse_stream_peek(heap, rows, 2 * width, nearest, n_out / n_ahead, &step) == TICKFUSE_OK);
+        EXPECT(step.kind == TICKFUSE_STEP_ANSWER);
+        free(nearest);
+    }
     print_answer("last", out, n_out, tickfuse_fast_flags(fast));
     tickfuse_fast_free(fast);
     tickfuse_fast_free(peek);
