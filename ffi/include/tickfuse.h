@@ -319,7 +319,7 @@ tickfuse_status tickfuse_model_output(const tickfuse_model *model, size_t index,
                                       tickfuse_output *out) TICKFUSE_NOEXCEPT;
 
 /* How a row that arrives is answered. */
-#define TICKFUSE_ARRIVAL_NONE 0         /* no model says so */
+#define TICKFUSE_ARRIVAL_NONE 0         /* not at all; every model of this library has streams */
 #define TICKFUSE_ARRIVAL_WHOLE_WINDOW 1 /* by its whole window, all of it on arrival */
 #define TICKFUSE_ARRIVAL_PREPARED 2     /* after tickfuse_stream_prepare(), by its own step alone */
 
@@ -620,10 +620,10 @@ tickfuse_status tickfuse_stream_init(const tickfuse_model *model, void *memory, 
  * out:  [n_outputs], written where the step is an answer.
  * step: what it came to; its size is set before the call.
  *
- * A model that reads rows of the future, where tickfuse_model_n_rows() is more than tickfuse_model_lookback(), has those
- * that are to follow behind the row, as in a window: row is [1 + n, n_features] for n of 1 to that difference, and out the
- * answers for these n steps, as of tickfuse_session_run_lengths(). Only columns known in advance are read of the future.
- * Nothing is kept of it: the next row brings its own. A row alone is TICKFUSE_ERR_RUN_AHEAD.
+ * Where tickfuse_model_n_rows() is more than tickfuse_model_lookback() the model reads rows of the future. They lie
+ * behind the row as in a window: row is [1 + n, n_features] for n of 1 to that difference, and out holds the answers for
+ * these n steps, as of tickfuse_session_run_lengths(). Only columns known in advance are read of the future, and nothing
+ * is kept of it: the next row brings its own. A row alone is TICKFUSE_ERR_RUN_AHEAD.
  *
  * A refused row is not taken: the stream is as it was. In the text of TICKFUSE_ERR_RUN_NON_FINITE it is the last row
  * of window 0.
@@ -930,7 +930,7 @@ tickfuse_status tickfuse_fast_of_session(tickfuse_session *session, uint32_t act
  * TICKFUSE_OK where out holds the answer, TICKFUSE_WARMING_UP where a stream has seen too little yet, otherwise the
  * status of the call it stands for.
  *
- * values: floats or doubles: a row of n_features, with all rows of the future behind it that the model reads, or a window.
+ * values: floats or doubles: a row of n_features, all rows of the future that the model reads behind it, or a window.
  * out:    [n_outputs].
  */
 tickfuse_status tickfuse_fast_call(const tickfuse_fast *fast, const void *values, float *out) TICKFUSE_NOEXCEPT;

@@ -127,7 +127,7 @@ pub enum LatencyError {
     /// The model did not answer its own golden window.
     #[error("golden window: {0}")]
     Run(#[from] RunError),
-    /// The model has no stream.
+    /// The model's stream refused a row.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }

@@ -58,7 +58,7 @@ impl Stream {
     /// A stream without rows. Bars are taken where the model makes its rows from bars.
     ///
     /// # Errors
-    /// None: every model has streams.
+    /// None today: every model has streams.
     pub fn new(model: &Arc<Model>) -> Result<Self, StreamError> {
         let bars = model.bar_rows().ok();
         Ok(Self {
