@@ -155,6 +155,7 @@ fn the_safetensors_crate_reads_the_same_tensors() {
                 Dtype::F32 => ForeignDtype::F32,
                 Dtype::F64 => ForeignDtype::F64,
                 Dtype::Bf16 => ForeignDtype::BF16,
+                Dtype::I16 => ForeignDtype::I16,
             };
             assert_eq!(tensor.dtype(), dtype);
         }

@@ -301,16 +301,32 @@ fn bf16_answers_are_those_of_pytorch_with_rounded_matrices_on_every_level() {
     }
 }
 
+#[test]
+fn i16_answers_are_nearer_to_pytorch_in_double_than_bf16_answers() {
+    for net in NETS.map(Torch::open) {
+        let expected: Vec<f64> = net.golden("output_f64");
+        let size = expected.iter().fold(1.0_f64, |top, v| top.max(v.abs()));
+        let [bf16, i16] = [Precision::Bf16, Precision::I16].map(|precision| {
+            let file = net.file(precision, &expected, 0.02);
+            let answers = Level::available().map(|level| worst(&net.answers(&file, level), &expected));
+            answers.fold(0.0, f64::max)
+        });
+        let what = &net.config.name;
+        assert_within(&format!("{what} i16"), i16, 1e-3 * size);
+        assert!(i16 < bf16 / 4.0, "{what}: i16 {i16:e}, bf16 {bf16:e}");
+    }
+}
+
 /// What `core/docs/numerics.md` promises: fused levels agree bit for bit unless activations are rounded to bf16.
 #[test]
 fn levels_with_fused_products_give_the_same_bits() {
     let apart = |precision| match precision {
-        Precision::F32 => vec![Level::Avx2, Level::Avx512, Level::Avx512Bf16],
+        Precision::F32 | Precision::I16 => vec![Level::Avx2, Level::Avx512, Level::Avx512Bf16],
         Precision::Bf16 => vec![Level::Avx2, Level::Avx512],
     };
     for net in NETS.map(Torch::open) {
         let wide: Vec<f64> = net.golden("output_f64");
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let file = net.file(precision, &wide, 0.02);
             let levels = apart(precision).into_iter().filter(|level| level.is_available());
             let answers: Vec<_> = levels.map(|level| (level, net.answers(&file, level))).collect();

@@ -121,7 +121,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
     };
     sizes
         .into_iter()
-        .flat_map(move |size| [Precision::F32, Precision::Bf16].map(|precision| shape(size, precision)))
+        .flat_map(move |size| Precision::ALL.map(|precision| shape(size, precision)))
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn wider() -> Vec<Schema> {
 fn other_families_give_the_bits_of_whole_windows() {
     let schemas: Vec<Schema> = families::small_schemas().chain(wider()).collect();
     for schema in schemas {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let mut schema = Schema {
                 precision,
                 ..schema.clone()

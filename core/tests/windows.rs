@@ -18,11 +18,12 @@ const SMALL: Shape = Shape {
     kind: OutputKind::Softmax,
 };
 
-/// Largest accepted deviation from the oracle: f32 rounding, or bf16 weights besides.
+/// Largest accepted deviation from the oracle: f32 rounding, or bf16 or i16 in its products.
 fn bound(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-5,
         Precision::Bf16 => 3e-2,
+        Precision::I16 => 5e-3,
     }
 }
 
@@ -78,7 +79,7 @@ fn corner_shapes_equal_the_oracle_on_every_level() {
         (17, 3, 2, 100, 13),
     ];
     for (n_features, lookback, n_layers, n_hidden, n) in shapes {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             for level in Level::available() {
                 let shape = Shape {
                     n_features,
@@ -97,7 +98,7 @@ fn corner_shapes_equal_the_oracle_on_every_level() {
 
 #[test]
 fn every_activation_of_a_head_equals_the_oracle_on_every_level() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in Precision::ALL {
         for activations in [
             [Activation::Elu, Activation::None],
             [Activation::Relu, Activation::Elu],
@@ -150,10 +151,10 @@ proptest! {
         n_layers in 1_usize..=4,
         n_hidden in 1_usize..96,
         n in 1_usize..15,
-        bf16 in any::<bool>(),
+        precision in 0..Precision::ALL.len(),
         softmax in any::<bool>(),
     ) {
-        let precision = if bf16 { Precision::Bf16 } else { Precision::F32 };
+        let precision = Precision::ALL[precision];
         let kind = if softmax { OutputKind::Softmax } else { OutputKind::Sigmoid };
         check(Shape { n_features, lookback, n_layers, n_hidden, precision, kind }, n, Level::detect());
     }
@@ -310,7 +311,7 @@ fn one_model_serves_many_threads_with_the_same_bits() {
 
 #[test]
 fn plain_tensors_come_back_from_a_model_file() {
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in Precision::ALL {
         let schema = schema(Shape {
             precision,
             n_layers: 2,
@@ -328,7 +329,13 @@ fn plain_tensors_come_back_from_a_model_file() {
                 tensor.data.clone()
             };
             assert_eq!(back[name].shape, tensor.shape);
-            assert_eq!(back[name].data, expected, "{name}");
+            if precision == Precision::I16 {
+                let size = expected.iter().fold(0.0_f32, |top, v| top.max(v.abs()));
+                let mut pairs = back[name].data.iter().zip(&expected);
+                assert!(pairs.all(|(a, b)| (a - b).abs() <= 1e-3 * size), "{name}");
+            } else {
+                assert_eq!(back[name].data, expected, "{name}");
+            }
         }
     }
 }

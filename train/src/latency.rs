@@ -437,10 +437,7 @@ impl LatencyReport {
     /// A table for people, microseconds.
     #[must_use]
     pub fn text(&self) -> String {
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
+        let precision = self.precision.name();
         let pinned = self
             .cpu
             .map_or_else(String::new, |c| format!(", pinned to CPU {c}"));

@@ -13,13 +13,15 @@ pub enum Dtype {
     F64,
     /// bfloat16: the upper half of an f32.
     Bf16,
+    /// 16-bit signed integer.
+    I16,
 }
 
 impl Dtype {
     /// The type of that name in a safetensors header, if a bundle may hold it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::F32, Self::F64, Self::Bf16]
+        [Self::F32, Self::F64, Self::Bf16, Self::I16]
             .into_iter()
             .find(|d| d.name() == name)
     }
@@ -31,6 +33,7 @@ impl Dtype {
             Self::F32 => "F32",
             Self::F64 => "F64",
             Self::Bf16 => "BF16",
+            Self::I16 => "I16",
         }
     }
 
@@ -40,7 +43,7 @@ impl Dtype {
         match self {
             Self::F32 => 4,
             Self::F64 => 8,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::I16 => 2,
         }
     }
 }
@@ -91,6 +94,20 @@ macro_rules! element {
 element!(f32, u32, Dtype::F32, 0x7f80_0000, 0x0080_0000);
 element!(f64, u64, Dtype::F64, 0x7ff0_0000_0000_0000, 0x0010_0000_0000_0000);
 element!(bf16, u16, Dtype::Bf16, 0x7f80, 0x0080);
+
+impl Element for i16 {
+    const DTYPE: Dtype = Dtype::I16;
+}
+
+impl private::Scan for i16 {
+    fn finite(self) -> bool {
+        true
+    }
+
+    fn all_finite(_values: &[Self]) -> bool {
+        true
+    }
+}
 
 /// Index of the first NaN or infinite value.
 pub(super) fn first_non_finite<T: Element>(values: &[T]) -> Option<usize> {
@@ -143,7 +160,7 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_types() {
-        for dtype in [Dtype::F32, Dtype::F64, Dtype::Bf16] {
+        for dtype in [Dtype::F32, Dtype::F64, Dtype::Bf16, Dtype::I16] {
             assert_eq!(Dtype::from_name(dtype.name()), Some(dtype));
         }
         assert_eq!(Dtype::from_name("F16"), None);

@@ -277,6 +277,7 @@ fn check_finite(storage: &Arc<Storage>, tensors: &[TensorInfo]) -> Result<(), Op
             Dtype::F32 => first_non_finite(&typed_view::<f32>(storage, info, None)?),
             Dtype::F64 => first_non_finite(&typed_view::<f64>(storage, info, None)?),
             Dtype::Bf16 => first_non_finite(&typed_view::<bf16>(storage, info, None)?),
+            Dtype::I16 => None,
         };
         if let Some(index) = index {
             return Err(OpenError::NonFinite {

@@ -163,7 +163,7 @@ fn place(name: &str, entry: &Entry, data_start: u64, at: u64) -> Result<(Dtype, 
     let tensor = || name.to_string();
     let dtype = Dtype::from_name(&entry.dtype).ok_or_else(|| OpenError::TensorType {
         tensor: tensor(),
-        expected: "F32, F64 or BF16".to_string(),
+        expected: "F32, F64, BF16 or I16".to_string(),
         found: entry.dtype.clone(),
     })?;
     if entry.shape.len() > MAX_RANK {

@@ -36,8 +36,9 @@ pub use net::{
 pub use normalizer::{Normalizer, NormalizerSource, Transform};
 pub use output::{Output, OutputKind};
 pub use panels::{
-    n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
-    unpack_dense, unpack_gates, unpair,
+    FixedDense, FixedGates, FixedPanels, n_blocks, pack_dense, pack_dense_bf16, pack_dense_bias,
+    pack_dense_i16, pack_gate_bias, pack_gates, pack_gates_bf16, pack_gates_i16, unfix, unpack_dense,
+    unpack_gates, unpair,
 };
 pub use schema::{Arrival, FORMAT, Precision, Schema, Target};
 pub use storage::{ALIGNMENT, AlignedBytes, Storage};

@@ -1,10 +1,10 @@
 //! How plain PyTorch-layout matrices become the panels that lie in a model file, and back.
 //!
 //! A gate matrix `[4H, n_in]` (gates i, f, g, o stacked) becomes `[blocks, n_in, 4, 16]`, a dense matrix
-//! `[n_out, n_in]` becomes `[panels, n_in, 16]`; bf16 interleaves two neighbouring k: `[.., n_in / 2, .., 16, 2]`.
-//! Missing units and the odd last k are zeros. `format.md`, section "Panels", is normative.
+//! `[n_out, n_in]` becomes `[panels, n_in, 16]`; bf16 and i16 interleave two neighbouring k: `[.., n_in / 2, .., 16, 2]`.
+//! Missing units and the odd last k are zeros. Integers stand in units of their output. `format.md`, section "Panels", is normative.
 
-use crate::simd::{LANES, Lane, PairLane};
+use crate::simd::{FixedLane, LANES, Lane, PairLane};
 use alloc::vec;
 use alloc::vec::Vec;
 use half::bf16;
@@ -98,23 +98,116 @@ pub fn unpack_dense(panels: &[Lane], n_out: usize, n_in: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Panels of integers and what they are multiplied by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FixedPanels<P, U> {
+    /// `[.., n_in / 2, .., 16, 2]`.
+    pub panels: Vec<P>,
+    /// The unit of every output.
+    pub units: Vec<U>,
+}
+
+/// Gate panels `[blocks, n_in / 2, 4, 16, 2]` and units `[blocks, 4, 16]`.
+pub type FixedGates = FixedPanels<[FixedLane; 4], [Lane; 4]>;
+
+/// Panels `[panels, n_in / 2, 16, 2]` and units `[panels, 16]`.
+pub type FixedDense = FixedPanels<FixedLane, Lane>;
+
+/// `[4H, n_in]` to integers `[blocks, n_in / 2, 4, 16, 2]` and units `[blocks, 4, 16]`.
+#[must_use]
+pub fn pack_gates_i16(w: &[f32], n_hidden: usize, n_in: usize) -> FixedGates {
+    let (integers, units) = fixed_rows(w, n_in);
+    FixedPanels {
+        panels: fix(&pack_gates(&integers, n_hidden, n_in), n_in),
+        units: pack_gate_bias(&units, n_hidden),
+    }
+}
+
+/// `[n_out, n_in]` to integers `[panels, n_in / 2, 16, 2]` and units `[panels, 16]`.
+#[must_use]
+pub fn pack_dense_i16(w: &[f32], n_out: usize, n_in: usize) -> FixedDense {
+    let (integers, units) = fixed_rows(w, n_in);
+    let single = |lanes: Vec<Lane>| -> Vec<[Lane; 1]> { lanes.into_iter().map(|lane| [lane]).collect() };
+    let panels = fix(&single(pack_dense(&integers, n_out, n_in)), n_in);
+    FixedPanels {
+        panels: panels.into_iter().map(|[lane]| lane).collect(),
+        units: pack_dense_bias(&units),
+    }
+}
+
+/// Largest sum of the magnitudes of a row's integers: times [`FixedLane::LIMIT`] it is an i32.
+const SUM_LIMIT: f64 = (i32::MAX / FixedLane::LIMIT) as f64;
+
+/// Rows below this magnitude are zeros.
+const SMALLEST: f64 = 1e-30;
+
+/// Rows `[.., n_in]` as integers, nearest even, and the unit of each row.
+fn fixed_rows(w: &[f32], n_in: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = w.chunks_exact(n_in);
+    let units: Vec<f32> = rows.clone().map(row_unit).collect();
+    let integer = |w: &f32, unit: f32| match unit > 0.0 {
+        true => libm::rint(f64::from(*w) / f64::from(unit)) as f32,
+        false => 0.0,
+    };
+    let each = rows.zip(&units);
+    let integers = each.flat_map(|(row, unit)| row.iter().map(move |w| integer(w, *unit)));
+    (integers.collect(), units)
+}
+
+/// The smallest unit that keeps a row's integers within i16 and their sum within [`SUM_LIMIT`], wherever they are rounded to.
+fn row_unit(row: &[f32]) -> f32 {
+    let magnitudes = row.iter().map(|w| f64::from(w.abs()));
+    let largest = magnitudes.clone().fold(0.0, f64::max);
+    if largest < SMALLEST {
+        return 0.0;
+    }
+    let room = (SUM_LIMIT - 1.0 - row.len() as f64 / 2.0).max(1.0);
+    (largest / f64::from(i16::MAX)).max(magnitudes.sum::<f64>() / room) as f32
+}
+
+/// Two neighbouring k of every block, whole numbers, as pairs of i16, even k in the low half.
+fn fix<const G: usize>(panels: &[[Lane; G]], n_in: usize) -> Vec<[FixedLane; G]> {
+    let word = |low: f32, high: f32| u32::from(low as i16 as u16) | u32::from(high as i16 as u16) << 16;
+    in_pairs(panels, n_in, |low, high| {
+        FixedLane(core::array::from_fn(|lane| word(low.0[lane], high.0[lane])))
+    })
+}
+
+/// Pairs of integers back to single k in f32.
+#[must_use]
+pub fn unfix<const G: usize>(panels: &[[FixedLane; G]], units: &[[Lane; G]], n_in: usize) -> Vec<[Lane; G]> {
+    let value = |word: u32, odd: bool| if odd { (word >> 16) as i16 } else { word as i16 };
+    let half = |pair: &[FixedLane; G], units: &[Lane; G], odd: bool| {
+        let lane = |g: usize, i: usize| f32::from(value(pair[g].0[i], odd)) * units[g].0[i];
+        core::array::from_fn(|g| Lane(core::array::from_fn(|i| lane(g, i))))
+    };
+    let blocks = panels.chunks_exact(n_in.div_ceil(2)).zip(units);
+    let each = blocks.flat_map(|(block, units)| (0..n_in).map(move |k| (&block[k / 2], units, k % 2 == 1)));
+    each.map(|(pair, units, odd)| half(pair, units, odd)).collect()
+}
+
+/// Two neighbouring k of every block as one; the odd last one beside zeros.
+fn in_pairs<const G: usize, P>(
+    panels: &[[Lane; G]],
+    n_in: usize,
+    pair: impl Fn(&Lane, &Lane) -> P,
+) -> Vec<[P; G]> {
+    let two = |two: &[[Lane; G]]| {
+        let high = two.get(1).unwrap_or(&[Lane::ZERO; G]);
+        core::array::from_fn(|g| pair(&two[0][g], &high[g]))
+    };
+    let blocks = panels.chunks_exact(n_in);
+    blocks.flat_map(|block| block.chunks(2).map(&two)).collect()
+}
+
 /// Two neighbouring k of every block as bf16 pairs, even k in the low half.
 fn pair_up<const G: usize>(panels: &[[Lane; G]], n_in: usize) -> Vec<[PairLane; G]> {
     let word = |low: f32, high: f32| {
         u32::from(bf16::from_f32(low).to_bits()) | u32::from(bf16::from_f32(high).to_bits()) << 16
     };
-    let pair = |two: &[[Lane; G]]| {
-        let high = two.get(1).unwrap_or(&[Lane::ZERO; G]);
-        core::array::from_fn(|g| {
-            PairLane(core::array::from_fn(|lane| {
-                word(two[0][g].0[lane], high[g].0[lane])
-            }))
-        })
-    };
-    panels
-        .chunks_exact(n_in)
-        .flat_map(|block| block.chunks(2).map(pair))
-        .collect()
+    in_pairs(panels, n_in, |low, high| {
+        PairLane(core::array::from_fn(|lane| word(low.0[lane], high.0[lane])))
+    })
 }
 
 /// bf16 pairs back to single k in f32; the inverse of what packing did after its rounding.
@@ -176,6 +269,32 @@ mod tests {
             let packed = pack_gates_bf16(&w, hidden, n_in);
             assert_eq!(unpack_gates(&unpair(&packed, n_in), hidden, n_in), rounded);
         }
+    }
+
+    #[test]
+    fn integers_are_within_half_a_unit_and_their_sums_within_i32() {
+        for (hidden, n_in, scale) in [(1, 1, 1.0), (17, 5, 1e-4), (16, 400, 3.0)] {
+            let w: Vec<f32> = numbers(4 * hidden * n_in).iter().map(|v| v * scale).collect();
+            let packed = pack_gates_i16(&w, hidden, n_in);
+            let found = unpack_gates(&unfix(&packed.panels, &packed.units, n_in), hidden, n_in);
+            for (found, expected) in found.chunks_exact(n_in).zip(w.chunks_exact(n_in)) {
+                let unit = row_unit(expected).max(f32::MIN_POSITIVE);
+                let sum: f32 = found.iter().map(|v| (v / unit).round().abs()).sum();
+                assert!(f64::from(sum) <= SUM_LIMIT, "{sum} of {n_in}");
+                let mut pairs = found.iter().zip(expected);
+                assert!(pairs.all(|(a, b)| (a - b).abs() <= 0.501 * unit), "{unit}");
+            }
+            let dense = pack_dense_i16(&w, 4 * hidden, n_in);
+            assert_eq!(dense.units.len(), n_blocks(4 * hidden));
+        }
+    }
+
+    #[test]
+    fn a_row_of_zeros_has_no_unit_and_the_largest_weight_the_largest_integer() {
+        let packed = pack_dense_i16(&[0.0, 0.0, -2.0, 1.001, 1e-40, 0.0], 3, 2);
+        assert_eq!(packed.units[0].0[..3], [0.0, 2.0 / 32767.0, 0.0]);
+        let integers = packed.panels[0].0.map(|w| [w as i16, (w >> 16) as i16]);
+        assert_eq!(integers[..3], [[0, 0], [-32767, 16400], [0, 0]]);
     }
 
     #[test]

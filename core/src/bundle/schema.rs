@@ -62,6 +62,32 @@ pub enum Precision {
     F32,
     /// bfloat16 with f32 accumulation.
     Bf16,
+    /// 16-bit integers in units of their output; activations as integers in units of their row; exact sums.
+    I16,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::I16];
+
+    /// Of a layer that reads scaled inputs among which other layers have theirs: a row of those has no unit that suits them all.
+    #[must_use]
+    pub const fn of_columns(self) -> Self {
+        match self {
+            Self::F32 | Self::I16 => Self::F32,
+            Self::Bf16 => Self::Bf16,
+        }
+    }
+
+    /// Name as in a file and on a command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::I16 => "i16",
+        }
+    }
 }
 
 /// What the outputs are about.

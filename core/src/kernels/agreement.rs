@@ -2,7 +2,8 @@
 
 use super::{Affine, Kernels, LastStep, MAX_BATCH, Recurrence};
 use crate::bundle::{
-    pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
+    Precision, pack_dense, pack_dense_bf16, pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16,
+    pack_gates_i16,
 };
 use crate::plain;
 use crate::simd::{LANES, Lane, Level};
@@ -113,18 +114,21 @@ fn the_recurrence_equals_the_oracle_and_batches_keep_their_bits() {
         for (n_hidden, steps) in [(1, 1), (15, 3), (16, 4), (17, 9), (64, 5), (80, 3), (100, 4)] {
             let r = vector(4, 4 * n_hidden * n_hidden);
             let g = vector(5, steps * MAX_BATCH * 4 * n_hidden);
-            for bf16 in [false, true] {
+            for precision in Precision::ALL {
                 let alone: Vec<Vec<f32>> = (0..MAX_BATCH)
-                    .map(|w| recur(kernels, &r, &g, n_hidden, steps, &[w], bf16).remove(0))
+                    .map(|w| recur(kernels, &r, &g, n_hidden, steps, &[w], precision).remove(0))
                     .collect();
                 for n in 2..=MAX_BATCH {
                     let windows: Vec<usize> = (0..n).collect();
-                    let together = recur(kernels, &r, &g, n_hidden, steps, &windows, bf16);
-                    assert_eq!(together, alone[..n], "batch of {n}, H {n_hidden}, bf16 {bf16}");
+                    let together = recur(kernels, &r, &g, n_hidden, steps, &windows, precision);
+                    assert_eq!(together, alone[..n], "batch of {n}, H {n_hidden}, {precision:?}");
                 }
-                let exact = if bf16 { bf16_rounded(&r) } else { r.clone() };
-                let rounds_activations = bf16 && kernels.level() == Level::Avx512Bf16;
-                let bound = if rounds_activations { 2e-2 } else { 4e-6 };
+                let (exact, bound) = match precision {
+                    Precision::F32 => (r.clone(), 4e-6),
+                    Precision::Bf16 if kernels.level() == Level::Avx512Bf16 => (bf16_rounded(&r), 2e-2),
+                    Precision::Bf16 => (bf16_rounded(&r), 4e-6),
+                    Precision::I16 => (r.clone(), 2e-3),
+                };
                 for (window, found) in alone.iter().enumerate() {
                     let expected = oracle(&exact, &g, n_hidden, steps, window);
                     for (found, expected) in found.iter().zip(&expected) {
@@ -145,7 +149,7 @@ fn a_last_step_from_both_sums_has_the_bits_of_one_from_its_row() {
             let sums = pack_gate_bias(&vector(43, 4 * n_hidden), n_hidden);
             let x = vector(44, n_in);
             let (blocks, c) = (bias.len(), vec![Lane([0.5; LANES]); bias.len()]);
-            for pairs in [false, true] {
+            for precision in Precision::ALL {
                 let run = |work: &dyn Fn(LastStep<'_>)| {
                     let [mut h, mut operand] = [(); 2].map(|()| vec![Lane::ZERO; blocks]);
                     let (h_out, operand_out) = (&mut h, &mut operand);
@@ -158,15 +162,24 @@ fn a_last_step_from_both_sums_has_the_bits_of_one_from_its_row() {
                     (h, operand)
                 };
                 let (h, mut operand) = run(&|step| kernels.last_step_f32(&w, &bias, &x, step));
-                if pairs {
-                    kernels.encode_states(&h, &mut operand);
+                match precision {
+                    Precision::F32 => {}
+                    Precision::Bf16 => kernels.encode_bf16(blocks, &h, &mut operand),
+                    Precision::I16 => {
+                        operand.fill(Lane::ZERO);
+                        kernels.encode_i16(blocks, &h, &mut operand);
+                    }
                 }
                 let mut gates = vec![[Lane::ZERO; 4]; blocks];
                 kernels.project_f32(&w, &bias, &x, n_in, n_in, &mut gates);
-                let found = run(&|step| kernels.last_cells(&gates, pairs, step));
+                let found = run(&|step| match precision {
+                    Precision::F32 => kernels.last_cells_f32(&gates, step),
+                    Precision::Bf16 => kernels.last_cells_bf16(&gates, step),
+                    Precision::I16 => kernels.last_cells_i16(&gates, step),
+                });
                 let bits = |lanes: &[Lane]| bytemuck::cast_slice::<Lane, u32>(lanes).to_vec();
                 assert_eq!(bits(&found.0), bits(&h), "H {n_hidden}");
-                assert_eq!(bits(&found.1), bits(&operand), "H {n_hidden}, pairs {pairs}");
+                assert_eq!(bits(&found.1), bits(&operand), "H {n_hidden}, {precision:?}");
             }
         }
     });
@@ -180,7 +193,7 @@ fn recur(
     n_hidden: usize,
     steps: usize,
     windows: &[usize],
-    bf16: bool,
+    precision: Precision,
 ) -> Vec<Vec<f32>> {
     let (blocks, n_batch) = (n_hidden.div_ceil(LANES), windows.len());
     let gates: Vec<[Lane; 4]> = (0..steps)
@@ -200,10 +213,15 @@ fn recur(
         operand,
         n_batch,
     };
-    if bf16 {
-        kernels.recur_bf16(&pack_gates_bf16(r, n_hidden, n_hidden), n_hidden, state);
-    } else {
-        kernels.recur_f32(&pack_gates(r, n_hidden, n_hidden), n_hidden, state);
+    match precision {
+        Precision::F32 => kernels.recur_f32(&pack_gates(r, n_hidden, n_hidden), n_hidden, state),
+        Precision::Bf16 => kernels.recur_bf16(&pack_gates_bf16(r, n_hidden, n_hidden), n_hidden, state),
+        Precision::I16 => {
+            let w = pack_gates_i16(r, n_hidden, n_hidden);
+            kernels.recur_i16(&w.panels, &w.units, n_hidden, state);
+        }
+    }
+    if precision == Precision::F32 {
         assert_eq!(
             sequence[(steps - 1) * n_batch * blocks..],
             *lanes[1],
@@ -361,10 +379,10 @@ fn avx2_and_avx512_give_the_same_bits() {
         vector(13, 4 * n_hidden * n_hidden),
         vector(14, steps * MAX_BATCH * 4 * n_hidden),
     );
-    for bf16 in [false, true] {
+    for precision in Precision::ALL {
         let answers: Vec<_> = tables
             .iter()
-            .map(|kernels| recur(kernels, &r, &g, n_hidden, steps, &[0], bf16))
+            .map(|kernels| recur(kernels, &r, &g, n_hidden, steps, &[0], precision))
             .collect();
         assert!(answers.windows(2).all(|two| two[0] == two[1]));
     }

@@ -38,7 +38,23 @@ fn group<I: Isa, W: Panel<I>, const P: usize>(
 ) {
     let n_k = x.len();
     let panels: [&[W]; P] = core::array::from_fn(|p| &weights[p * n_k..][..n_k]);
-    let mut acc = [[isa.splat(0.0); CHAINS]; P];
+    let sums = four_chains::<I, W, P>(isa, panels, x);
+    for (p, sum) in sums.into_iter().enumerate() {
+        let sum = W::end(isa, sum, W::unit(isa, None, 1.0), isa.splat(0.0));
+        isa.store(isa.add(sum, isa.load(&bias[p])), &mut out[p]);
+    }
+}
+
+/// `W x` of `P` panels.
+#[inline(always)]
+pub(super) fn four_chains<I: Isa, W: Panel<I>, const P: usize>(
+    isa: I,
+    panels: [&[W]; P],
+    x: &[W::X],
+) -> [W::Sum; P] {
+    let panels = panels.map(|panel| &panel[..x.len()]);
+    let zero = W::begin(isa, isa.splat(0.0));
+    let mut acc = [[zero; CHAINS]; P];
     let (fours, rest) = x.as_chunks::<CHAINS>();
     for (i, four) in fours.iter().enumerate() {
         for chain in 0..CHAINS {
@@ -48,15 +64,12 @@ fn group<I: Isa, W: Panel<I>, const P: usize>(
             }
         }
     }
-    let done = n_k - rest.len();
+    let done = x.len() - rest.len();
     for (chain, x) in rest.iter().enumerate() {
         let b = W::splat(isa, x);
         for p in 0..P {
             acc[p][chain] = panels[p][done + chain].mul_acc(isa, b, acc[p][chain]);
         }
     }
-    for (p, [a, b, c, d]) in acc.into_iter().enumerate() {
-        let sum = isa.add(isa.add(a, b), isa.add(c, d));
-        isa.store(isa.add(sum, isa.load(&bias[p])), &mut out[p]);
-    }
+    acc.map(|[a, b, c, d]| W::join(isa, W::join(isa, a, b), W::join(isa, c, d)))
 }

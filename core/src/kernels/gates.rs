@@ -15,13 +15,39 @@ pub(super) struct Rows<'a, X> {
     pub(super) n_k: usize,
 }
 
-/// `out [n, blocks, 4, 16] = bias [blocks, 4, 16] + W x [n, n_k]`.
+/// Weights of the four gates `[blocks, n_k, 4, 16]`, and of integers the unit of every output `[blocks, 4, 16]`.
+#[derive(Clone, Copy)]
+pub(super) struct Gates<'a, W> {
+    pub(super) panels: &'a [[W; 4]],
+    pub(super) units: &'a [[Lane; 4]],
+}
+
+impl<'a, W> Gates<'a, W> {
+    /// Floats.
+    #[inline(always)]
+    pub(super) fn floats(panels: &'a [[W; 4]]) -> Self {
+        Self { panels, units: &[] }
+    }
+
+    /// The units of a block's sums over activations in units of `x`.
+    #[inline(always)]
+    pub(super) fn units<I: Isa>(&self, isa: I, block: usize, x: f32) -> [W::Unit; 4]
+    where
+        W: Panel<I>,
+    {
+        let units = self.units.get(block);
+        core::array::from_fn(|gate| W::unit(isa, units.map(|units| &units[gate]), x))
+    }
+}
+
+/// `out [n, blocks, 4, 16] = bias [blocks, 4, 16] + W x [n, n_k]`, x in units of `x_unit`.
 #[inline(always)]
 pub(super) fn project<I: Isa, W: Panel<I>>(
     isa: I,
-    weights: &[[W; 4]],
+    weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
     rows: Rows<'_, W::X>,
+    x_unit: f32,
     out: &mut [[Lane; 4]],
 ) {
     let tile_out = bias.len() * I::TILE_ROWS;
@@ -34,12 +60,12 @@ pub(super) fn project<I: Isa, W: Panel<I>>(
         let rows = Rows { x, ..rows };
         // The bound is known already; said again, arms that a level never takes are not compiled for it.
         match n_rows.min(I::TILE_ROWS) {
-            6 => tile::<I, W, 6>(isa, weights, bias, rows, out),
-            5 => tile::<I, W, 5>(isa, weights, bias, rows, out),
-            4 => tile::<I, W, 4>(isa, weights, bias, rows, out),
-            3 => tile::<I, W, 3>(isa, weights, bias, rows, out),
-            2 => tile::<I, W, 2>(isa, weights, bias, rows, out),
-            _ => tile::<I, W, 1>(isa, weights, bias, rows, out),
+            6 => tile::<I, W, 6>(isa, weights, bias, rows, x_unit, out),
+            5 => tile::<I, W, 5>(isa, weights, bias, rows, x_unit, out),
+            4 => tile::<I, W, 4>(isa, weights, bias, rows, x_unit, out),
+            3 => tile::<I, W, 3>(isa, weights, bias, rows, x_unit, out),
+            2 => tile::<I, W, 2>(isa, weights, bias, rows, x_unit, out),
+            _ => tile::<I, W, 1>(isa, weights, bias, rows, x_unit, out),
         }
     }
 }
@@ -48,19 +74,22 @@ pub(super) fn project<I: Isa, W: Panel<I>>(
 #[inline(always)]
 fn tile<I: Isa, W: Panel<I>, const R: usize>(
     isa: I,
-    weights: &[[W; 4]],
+    weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
     rows: Rows<'_, W::X>,
+    x_unit: f32,
     out: &mut [[Lane; 4]],
 ) {
     let n_blocks = bias.len();
-    for (block, (weights, bias)) in weights.chunks_exact(rows.n_k).zip(bias).enumerate() {
-        let start = core::array::from_fn(|gate| isa.load(&bias[gate]));
-        let sums = block_sums::<I, W, R>(isa, weights, rows, [start; R]);
+    for (block, (panels, bias)) in weights.panels.chunks_exact(rows.n_k).zip(bias).enumerate() {
+        let bias: [I::F; 4] = core::array::from_fn(|gate| isa.load(&bias[gate]));
+        let begin = core::array::from_fn(|gate| W::begin(isa, bias[gate]));
+        let sums = block_sums::<I, W, R>(isa, panels, rows, [begin; R]);
+        let units = weights.units(isa, block, x_unit);
         for (row, sums) in sums.into_iter().enumerate() {
             let to = &mut out[row * n_blocks + block];
             for gate in 0..4 {
-                isa.store(sums[gate], &mut to[gate]);
+                isa.store(W::end(isa, sums[gate], units[gate], bias[gate]), &mut to[gate]);
             }
         }
     }
@@ -72,8 +101,8 @@ pub(super) fn block_sums<I: Isa, W: Panel<I>, const R: usize>(
     isa: I,
     weights: &[[W; 4]],
     rows: Rows<'_, W::X>,
-    mut acc: [[I::F; 4]; R],
-) -> [[I::F; 4]; R] {
+    mut acc: [[W::Sum; 4]; R],
+) -> [[W::Sum; 4]; R] {
     let x: [&[W::X]; R] = core::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.n_k]);
     for (k, w) in weights[..rows.n_k].iter().enumerate() {
         for row in 0..R {

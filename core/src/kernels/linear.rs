@@ -76,12 +76,30 @@ fn tile<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
     columns: Columns,
     out: &mut [Lane],
 ) -> usize {
-    let n_k = rows.n_k;
-    let panels: [&[W]; P] = core::array::from_fn(|p| &weights[p * n_k..][..n_k]);
-    let x: [&[W::X]; R] = core::array::from_fn(|r| &rows.x[r * rows.stride..][..n_k]);
+    let panels: [&[W]; P] = core::array::from_fn(|p| &weights[p * rows.n_k..][..rows.n_k]);
     let start: [I::F; P] = core::array::from_fn(|p| isa.load(&bias[p]));
-    let mut acc = [start; R];
-    for k in 0..n_k {
+    let begin = core::array::from_fn(|p| W::begin(isa, start[p]));
+    let sums = panel_sums::<I, W, P, R>(isa, panels, rows, [begin; R]);
+    for (r, sums) in sums.into_iter().enumerate() {
+        let to = &mut out[r * columns.n_panels + columns.at..][..P];
+        for (p, to) in to.iter_mut().enumerate() {
+            isa.store(W::end(isa, sums[p], W::unit(isa, None, 1.0), start[p]), to);
+        }
+    }
+    R
+}
+
+/// `P` panels of `R` rows: `acc[r] + W x[r]`.
+#[inline(always)]
+pub(super) fn panel_sums<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
+    isa: I,
+    panels: [&[W]; P],
+    rows: Rows<'_, W::X>,
+    mut acc: [[W::Sum; P]; R],
+) -> [[W::Sum; P]; R] {
+    let x: [&[W::X]; R] = core::array::from_fn(|r| &rows.x[r * rows.stride..][..rows.n_k]);
+    let panels = panels.map(|panel| &panel[..rows.n_k]);
+    for k in 0..rows.n_k {
         for (r, acc) in acc.iter_mut().enumerate() {
             let b = W::splat(isa, &x[r][k]);
             for p in 0..P {
@@ -89,11 +107,5 @@ fn tile<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
             }
         }
     }
-    for (r, acc) in acc.into_iter().enumerate() {
-        let to = &mut out[r * columns.n_panels + columns.at..][..P];
-        for (sum, to) in acc.into_iter().zip(to) {
-            isa.store(sum, to);
-        }
-    }
-    R
+    acc
 }

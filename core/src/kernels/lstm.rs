@@ -10,8 +10,8 @@
 //! in registers and ends in the cell; several windows at once share every weight loaded instead.
 
 use super::activation::cell;
-use super::gates::{Rows, block_sums};
-use super::panel::Panel;
+use super::gates::{Gates, Rows, block_sums};
+use super::state::State;
 use crate::simd::{Isa, LANES, Lane};
 
 /// Most windows that advance side by side.
@@ -37,12 +37,9 @@ pub(crate) struct Recurrence<'a> {
     pub(crate) n_batch: usize,
 }
 
-/// Runs all steps. `n_k` is the number of packed k of the recurrent weights (f32: H; bf16: H / 2 rounded up).
+/// Runs all steps. `n_k` is the number of packed k of the recurrent weights (f32: H; bf16, i16: H / 2 rounded up).
 #[inline(always)]
-pub(super) fn run<I: Isa, W: Panel<I>>(isa: I, weights: &[[W; 4]], n_k: usize, state: Recurrence<'_>)
-where
-    W::X: bytemuck::Pod,
-{
+pub(super) fn run<I: Isa, W: State<I>>(isa: I, weights: Gates<'_, W>, n_k: usize, state: Recurrence<'_>) {
     let Recurrence {
         gates,
         c,
@@ -56,7 +53,12 @@ where
     let lanes_per_step = h.len();
     let n_steps = gates.len() / lanes_per_step;
     let keep = !sequence.is_empty();
-    encode(isa, size_of::<W::X>() > 4, h, operand);
+    let n_blocks = lanes_per_step / n_batch;
+    let mut units = [W::UNIT; MAX_BATCH];
+    let windows = h.chunks_exact(n_blocks).zip(operand.chunks_exact_mut(n_blocks));
+    for ((h, operand), unit) in windows.zip(&mut units) {
+        *unit = W::encode_any(isa, h, operand);
+    }
     for step_index in 0..n_steps {
         let t = if reverse {
             n_steps - 1 - step_index
@@ -64,18 +66,15 @@ where
             step_index
         };
         let gates = &gates[t * lanes_per_step..][..lanes_per_step];
-        step::<I, W>(
-            isa,
-            weights,
+        let rows = Rows {
+            x: bytemuck::cast_slice::<Lane, W::X>(operand),
+            stride: n_blocks * LANES * size_of::<f32>() / size_of::<W::X>(),
             n_k,
-            gates,
-            operand,
-            c,
-            h,
-            n_batch,
-            step_index % 2 == 1,
-        );
-        encode(isa, size_of::<W::X>() > 4, h, operand);
+        };
+        let backwards = step_index % 2 == 1;
+        step::<I, W>(isa, weights, gates, (rows, &units[..n_batch]), c, h, backwards);
+        encode::<I, W>(isa, n_blocks, h, operand);
+        units = [W::UNIT; MAX_BATCH];
         if keep {
             let from = if raw { &*h } else { &*operand };
             sequence[t * lanes_per_step..][..lanes_per_step].copy_from_slice(from);
@@ -95,54 +94,57 @@ pub(crate) struct LastStep<'a> {
     pub(crate) operand: &'a mut [Lane],
 }
 
-/// `G = b + W x` of one row, `BLOCKS` blocks at a time, each group ending in the cell.
+/// `G = b + W x` of one row in units of `x_unit`, `BLOCKS` blocks at a time, each group ending in the cell.
 #[inline(always)]
-pub(super) fn last_step<I: Isa, W: Panel<I>>(
+pub(super) fn last_step<I: Isa, W: State<I>>(
     isa: I,
-    weights: &[[W; 4]],
+    weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
     x: &[W::X],
+    x_unit: f32,
     step: &mut LastStep<'_>,
 ) {
-    let (n_blocks, n_k) = (bias.len(), x.len());
+    let n_blocks = bias.len();
     let n_groups = n_blocks.div_ceil(I::BLOCKS);
     for index in 0..n_groups {
         let at = group_begin(n_blocks, n_groups, index);
         let take = group_begin(n_blocks, n_groups, index + 1) - at;
-        let (w, bias) = (&weights[at * n_k..][..take * n_k], &bias[at..][..take]);
         match take.min(I::BLOCKS) {
-            4 => arrive::<I, W, 4>(isa, w, bias, x, at, step),
-            3 => arrive::<I, W, 3>(isa, w, bias, x, at, step),
-            2 => arrive::<I, W, 2>(isa, w, bias, x, at, step),
-            _ => arrive::<I, W, 1>(isa, w, bias, x, at, step),
+            4 => arrive::<I, W, 4>(isa, weights, bias, (x, x_unit), at, step),
+            3 => arrive::<I, W, 3>(isa, weights, bias, (x, x_unit), at, step),
+            2 => arrive::<I, W, 2>(isa, weights, bias, (x, x_unit), at, step),
+            _ => arrive::<I, W, 1>(isa, weights, bias, (x, x_unit), at, step),
         }
     }
+    encode::<I, W>(isa, n_blocks, step.h, step.operand);
 }
 
 /// The cells of one window, both sums of its last step known.
 #[inline(always)]
-pub(super) fn last_cells<I: Isa>(isa: I, gates: &[[Lane; 4]], step: &mut LastStep<'_>) {
+pub(super) fn last_cells<I: Isa, W: State<I>>(isa: I, gates: &[[Lane; 4]], step: &mut LastStep<'_>) {
     for (at, gates) in gates.iter().enumerate() {
         let sums: [I::F; 4] = core::array::from_fn(|gate| isa.load(&step.sums[at][gate]));
         let mut c = step.c[at];
         finish(isa, gates, sums, &mut c, &mut step.h[at]);
     }
+    encode::<I, W>(isa, gates.len(), step.h, step.operand);
 }
 
 /// `B` blocks from block `at` on.
 #[inline(always)]
-fn arrive<I: Isa, W: Panel<I>, const B: usize>(
+fn arrive<I: Isa, W: State<I>, const B: usize>(
     isa: I,
-    weights: &[[W; 4]],
+    weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
-    x: &[W::X],
+    (x, x_unit): (&[W::X], f32),
     at: usize,
     step: &mut LastStep<'_>,
 ) {
     let n_k = x.len();
-    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights[b * n_k..][..n_k]);
-    let mut acc: [[I::F; 4]; B] =
-        core::array::from_fn(|b| core::array::from_fn(|gate| isa.load(&bias[b][gate])));
+    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights.panels[(at + b) * n_k..][..n_k]);
+    let bias = &bias[at..][..B];
+    let start = |b: usize, gate: usize| W::begin(isa, isa.load(&bias[b][gate]));
+    let mut acc: [[W::Sum; 4]; B] = core::array::from_fn(|b| core::array::from_fn(|gate| start(b, gate)));
     for (k, x) in x.iter().enumerate() {
         let x = W::splat(isa, x);
         for b in 0..B {
@@ -152,54 +154,44 @@ fn arrive<I: Isa, W: Panel<I>, const B: usize>(
         }
     }
     for (b, acc) in acc.into_iter().enumerate() {
-        let mut c = step.c[at + b];
-        finish(isa, &step.sums[at + b], acc, &mut c, &mut step.h[at + b]);
+        let (units, mut c) = (weights.units(isa, at + b, x_unit), step.c[at + b]);
+        let gates =
+            core::array::from_fn(|gate| W::end(isa, acc[gate], units[gate], isa.load(&bias[b][gate])));
+        finish(isa, &step.sums[at + b], gates, &mut c, &mut step.h[at + b]);
     }
 }
 
-/// Copies output states to where the product reads them, in pairs rounded to bf16 where the level multiplies those.
+/// Output states of windows of `n_blocks` as their products read them.
 #[inline(always)]
-pub(super) fn encode<I: Isa>(isa: I, pairs: bool, h: &[Lane], operand: &mut [Lane]) {
-    operand.copy_from_slice(h);
-    if I::ENCODES && pairs {
-        for pair in bytemuck::cast_slice_mut::<Lane, [f32; 2]>(operand) {
-            *pair = isa.encode_pair(*pair);
-        }
+pub(super) fn encode<I: Isa, W: State<I>>(isa: I, n_blocks: usize, h: &[Lane], operand: &mut [Lane]) {
+    for (h, operand) in h.chunks_exact(n_blocks).zip(operand.chunks_exact_mut(n_blocks)) {
+        W::encode(isa, h, operand);
     }
 }
 
+/// One step of as many windows as `rows` have units.
 #[inline(always)]
-fn step<I: Isa, W: Panel<I>>(
+fn step<I: Isa, W: State<I>>(
     isa: I,
-    weights: &[[W; 4]],
-    n_k: usize,
+    weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    operand: &[Lane],
+    (rows, units): (Rows<'_, W::X>, &[f32]),
     c: &mut [Lane],
     h: &mut [Lane],
-    n_batch: usize,
     backwards: bool,
-) where
-    W::X: bytemuck::Pod,
-{
-    let x = bytemuck::cast_slice::<Lane, W::X>(operand);
-    let rows = Rows {
-        x,
-        stride: x.len() / n_batch,
-        n_k,
-    };
-    match if I::TILE_ROWS == 1 { 1 } else { n_batch } {
-        6 => windows::<I, W, 6>(isa, weights, gates, rows, c, h),
-        5 => windows::<I, W, 5>(isa, weights, gates, rows, c, h),
-        4 => windows::<I, W, 4>(isa, weights, gates, rows, c, h),
-        3 => windows::<I, W, 3>(isa, weights, gates, rows, c, h),
-        2 => windows::<I, W, 2>(isa, weights, gates, rows, c, h),
+) {
+    match if I::TILE_ROWS == 1 { 1 } else { units.len() } {
+        6 => windows::<I, W, 6>(isa, weights, gates, (rows, units), c, h),
+        5 => windows::<I, W, 5>(isa, weights, gates, (rows, units), c, h),
+        4 => windows::<I, W, 4>(isa, weights, gates, (rows, units), c, h),
+        3 => windows::<I, W, 3>(isa, weights, gates, (rows, units), c, h),
+        2 => windows::<I, W, 2>(isa, weights, gates, (rows, units), c, h),
         _ => {
-            let n_blocks = h.len() / n_batch;
+            let n_blocks = h.len() / units.len();
             let each = gates.chunks_exact(n_blocks).zip(rows.x.chunks_exact(rows.stride));
             let states = c.chunks_exact_mut(n_blocks).zip(h.chunks_exact_mut(n_blocks));
-            for ((gates, x), (c, h)) in each.zip(states) {
-                one_window::<I, W>(isa, weights, n_k, gates, &x[..n_k], c, h, backwards);
+            for (((gates, x), (c, h)), unit) in each.zip(states).zip(units) {
+                one_window::<I, W>(isa, weights, gates, (&x[..rows.n_k], *unit), c, h, backwards);
             }
         }
     }
@@ -207,20 +199,22 @@ fn step<I: Isa, W: Panel<I>>(
 
 /// `R` windows, one block at a time.
 #[inline(always)]
-fn windows<I: Isa, W: Panel<I>, const R: usize>(
+fn windows<I: Isa, W: State<I>, const R: usize>(
     isa: I,
-    weights: &[[W; 4]],
+    weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    rows: Rows<'_, W::X>,
+    (rows, x_units): (Rows<'_, W::X>, &[f32]),
     c: &mut [Lane],
     h: &mut [Lane],
 ) {
     let n_blocks = h.len() / R;
-    for (block, weights) in weights.chunks_exact(rows.n_k).enumerate() {
-        let zero = [[isa.splat(0.0); 4]; R];
-        let sums = block_sums::<I, W, R>(isa, weights, rows, zero);
+    let zero = isa.splat(0.0);
+    for (block, panels) in weights.panels.chunks_exact(rows.n_k).enumerate() {
+        let sums = block_sums::<I, W, R>(isa, panels, rows, [[W::begin(isa, zero); 4]; R]);
         for (window, sums) in sums.into_iter().enumerate() {
             let at = window * n_blocks + block;
+            let units = weights.units(isa, block, x_units[window]);
+            let sums = core::array::from_fn(|gate| W::end(isa, sums[gate], units[gate], zero));
             finish(isa, &gates[at], sums, &mut c[at], &mut h[at]);
         }
     }
@@ -250,47 +244,46 @@ fn group_width<I: Isa, W>(n_blocks: usize, n_k: usize) -> usize {
 /// All blocks of one window, a group at a time; from the last one on if `backwards`, so that a step begins with the weights that the
 /// step before ended with.
 #[inline(always)]
-fn one_window<I: Isa, W: Panel<I>>(
+fn one_window<I: Isa, W: State<I>>(
     isa: I,
-    weights: &[[W; 4]],
-    n_k: usize,
+    weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    x: &[W::X],
+    x: (&[W::X], f32),
     c: &mut [Lane],
     h: &mut [Lane],
     backwards: bool,
 ) {
     let n_blocks = h.len();
-    let n_groups = n_blocks.div_ceil(group_width::<I, W>(n_blocks, n_k));
+    let n_groups = n_blocks.div_ceil(group_width::<I, W>(n_blocks, x.0.len()));
     for index in 0..n_groups {
         let index = if backwards { n_groups - 1 - index } else { index };
         let at = group_begin(n_blocks, n_groups, index);
         let take = group_begin(n_blocks, n_groups, index + 1) - at;
-        let w = &weights[at * n_k..][..take * n_k];
         let (g, c, h) = (&gates[at..][..take], &mut c[at..][..take], &mut h[at..][..take]);
         match take.min(I::BLOCKS) {
-            4 => group::<I, W, 4>(isa, w, n_k, g, x, c, h),
-            3 => group::<I, W, 3>(isa, w, n_k, g, x, c, h),
-            2 => group::<I, W, 2>(isa, w, n_k, g, x, c, h),
-            _ => group::<I, W, 1>(isa, w, n_k, g, x, c, h),
+            4 => group::<I, W, 4>(isa, weights, at, g, x, c, h),
+            3 => group::<I, W, 3>(isa, weights, at, g, x, c, h),
+            2 => group::<I, W, 2>(isa, weights, at, g, x, c, h),
+            _ => group::<I, W, 1>(isa, weights, at, g, x, c, h),
         }
     }
 }
 
-/// `B` blocks of one window: `4 B` accumulators, then the cell.
+/// `B` blocks of one window from block `at` on: `4 B` accumulators, then the cell.
 #[inline(always)]
-fn group<I: Isa, W: Panel<I>, const B: usize>(
+fn group<I: Isa, W: State<I>, const B: usize>(
     isa: I,
-    weights: &[[W; 4]],
-    n_k: usize,
+    weights: Gates<'_, W>,
+    at: usize,
     gates: &[[Lane; 4]],
-    x: &[W::X],
+    (x, x_unit): (&[W::X], f32),
     c: &mut [Lane],
     h: &mut [Lane],
 ) {
-    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights[b * n_k..][..n_k]);
-    let mut acc = [[isa.splat(0.0); 4]; B];
-    for (k, x) in x[..n_k].iter().enumerate() {
+    let (n_k, zero) = (x.len(), isa.splat(0.0));
+    let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights.panels[(at + b) * n_k..][..n_k]);
+    let mut acc = [[W::begin(isa, zero); 4]; B];
+    for (k, x) in x.iter().enumerate() {
         let x = W::splat(isa, x);
         for b in 0..B {
             for gate in 0..4 {
@@ -299,7 +292,9 @@ fn group<I: Isa, W: Panel<I>, const B: usize>(
         }
     }
     for (b, acc) in acc.into_iter().enumerate() {
-        finish(isa, &gates[b], acc, &mut c[b], &mut h[b]);
+        let units = weights.units(isa, at + b, x_unit);
+        let sums = core::array::from_fn(|gate| W::end(isa, acc[gate], units[gate], zero));
+        finish(isa, &gates[b], sums, &mut c[b], &mut h[b]);
     }
 }
 
@@ -311,5 +306,3 @@ fn finish<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &
     isa.store(next, c);
     isa.store(output, h);
 }
-
-const _: () = assert!(LANES.is_multiple_of(2), "pairs of k never straddle a lane");

@@ -9,9 +9,12 @@ mod agreement;
 #[cfg(all(test, feature = "std"))]
 mod agreement_cell;
 #[cfg(all(test, feature = "std"))]
+mod agreement_fixed;
+#[cfg(all(test, feature = "std"))]
 mod agreement_rows;
 mod attend;
 mod dense;
+mod fixed;
 mod gates;
 mod interpolate;
 mod linear;
@@ -20,9 +23,11 @@ mod norm;
 mod panel;
 mod rows;
 mod select;
+mod state;
 mod table;
 
 pub(crate) use attend::Keys;
+pub(crate) use fixed::MAX_FIXED;
 pub(crate) use interpolate::{Grid, Knots, step_entry};
 pub(crate) use linear::LINEAR_ROWS;
 pub(crate) use lstm::{LastStep, MAX_BATCH, Recurrence};

@@ -1,11 +1,12 @@
 //! One table of functions per level; holding a table proves that the CPU runs its level.
 
-use super::gates::Rows;
+use super::fixed::Panels;
+use super::gates::{Gates, Rows};
 use super::{Affine, Column, Gated, Keys, Knots, LastStep, NormWeights, Recurrence, ScalarAffine};
-use super::{activation, attend, dense, gates, interpolate, linear, lstm, norm, rows, select};
+use super::{activation, attend, dense, fixed, gates, interpolate, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
-use crate::simd::{Lane, Level, PairLane, Portable};
+use crate::simd::{FixedLane, Lane, Level, PairLane, Portable};
 
 /// The pairs of a slice of lanes or floats.
 #[inline(always)]
@@ -44,14 +45,17 @@ macro_rules! kernels {
             unsafe { Avx512::assume() },
             target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"),
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
-        // Only what multiplies pairs, or encodes for it, differs from the level below.
+        // Only what multiplies pairs, or encodes them for it, differs from the level below.
         #[cfg(target_arch = "x86_64")]
         kernels!(@level AVX512_BF16, Level::Avx512Bf16,
             // SAFETY: as above.
             unsafe { Avx512Bf16::assume() },
-            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"),
+            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni"),
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
-            { project_bf16_encoded, recur_bf16, last_step_bf16, last_step_bf16_encoded, last_cells, encode_states, ..AVX512 });
+            {
+                project_bf16_encoded, recur_bf16, last_step_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16,
+                project_i16, project_i16_encoded, recur_i16, last_step_i16, last_step_i16_encoded, linear_i16, ..AVX512
+            });
     };
     (@level $table:ident, $level:expr, $token:expr, $feature:meta,
         $(fn $name:ident($isa:ident, $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {
@@ -76,53 +80,87 @@ macro_rules! kernels {
 kernels! {
     /// `out [n, blocks, 4, 16] = bias + W x [n, stride]`, f32 weights `[blocks, n_k, 4, 16]`.
     pub(crate) fn project_f32(isa, weights: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        gates::project(isa, weights, bias, Rows { x, stride, n_k }, out);
+        gates::project(isa, Gates::floats(weights), bias, Rows { x, stride, n_k }, 1.0, out);
     }
     /// The same with bf16 weights `[blocks, n_k / 2, 4, 16, 2]` and activations as they are.
     pub(crate) fn project_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
         let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
-        gates::project(crate::simd::Isa::exact(isa), weights, bias, rows, out);
+        gates::project(crate::simd::Isa::exact(isa), Gates::floats(weights), bias, rows, 1.0, out);
     }
     /// The same for activations that the recurrence below has encoded.
     pub(crate) fn project_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
         let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
-        gates::project(isa, weights, bias, rows, out);
+        gates::project(isa, Gates::floats(weights), bias, rows, 1.0, out);
     }
     /// All steps of a layer's recurrence, f32 weights `[blocks, n_k, 4, 16]`.
     pub(crate) fn recur_f32(isa, weights: &[[Lane; 4]], n_k: usize, state: Recurrence<'_>) {
-        lstm::run(isa, weights, n_k, state);
+        lstm::run(isa, Gates::floats(weights), n_k, state);
     }
     /// The same with bf16 weights.
     pub(crate) fn recur_bf16(isa, weights: &[[PairLane; 4]], n_k: usize, state: Recurrence<'_>) {
-        lstm::run(isa, weights, n_k.div_ceil(2), state);
+        lstm::run(isa, Gates::floats(weights), n_k.div_ceil(2), state);
     }
     /// The last step of one window whose recurrent sums are known, from its row `x [n_k]`.
     pub(crate) fn last_step_f32(isa, weights: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
         let mut step = step;
-        lstm::last_step(isa, weights, bias, x, &mut step);
-        lstm::encode(isa, false, step.h, step.operand);
+        lstm::last_step(isa, Gates::floats(weights), bias, x, 1.0, &mut step);
     }
     /// The same with bf16 weights and activations as they are.
     pub(crate) fn last_step_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
         let mut step = step;
-        lstm::last_step(crate::simd::Isa::exact(isa), weights, bias, pairs(x), &mut step);
-        lstm::encode(isa, true, step.h, step.operand);
+        lstm::last_step(crate::simd::Isa::exact(isa), Gates::floats(weights), bias, pairs(x), 1.0, &mut step);
+        lstm::encode::<_, PairLane>(isa, bias.len(), step.h, step.operand);
     }
     /// The same for activations that a step before has encoded.
     pub(crate) fn last_step_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
         let mut step = step;
-        lstm::last_step(isa, weights, bias, pairs(x), &mut step);
-        lstm::encode(isa, true, step.h, step.operand);
+        lstm::last_step(isa, Gates::floats(weights), bias, pairs(x), 1.0, &mut step);
     }
-    /// The last step of one window whose recurrent sums and `gates = b + W x` are known; whether products read pairs of bf16.
-    pub(crate) fn last_cells(isa, gates: &[[Lane; 4]], pairs: bool, step: LastStep<'_>) {
+    /// The last step of one window whose recurrent sums and `gates = b + W x` are known.
+    pub(crate) fn last_cells_f32(isa, gates: &[[Lane; 4]], step: LastStep<'_>) {
         let mut step = step;
-        lstm::last_cells(isa, gates, &mut step);
-        lstm::encode(isa, pairs, step.h, step.operand);
+        lstm::last_cells::<_, Lane>(isa, gates, &mut step);
     }
-    /// Output states as the recurrent product of bf16 weights reads them.
-    pub(crate) fn encode_states(isa, h: &[Lane], operand: &mut [Lane]) {
-        lstm::encode(isa, true, h, operand);
+    /// The same for products with bf16 weights.
+    pub(crate) fn last_cells_bf16(isa, gates: &[[Lane; 4]], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_cells::<_, PairLane>(isa, gates, &mut step);
+    }
+    /// Output states of windows of `n_blocks` as the recurrent product of bf16 weights reads them.
+    pub(crate) fn encode_bf16(isa, n_blocks: usize, h: &[Lane], operand: &mut [Lane]) {
+        lstm::encode::<_, PairLane>(isa, n_blocks, h, operand);
+    }
+    /// `project_f32` with i16 weights `[blocks, n_k / 2, 4, 16, 2]` in `units [blocks, 4, 16]`, every row rounded to integers.
+    pub(crate) fn project_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        fixed::project(isa, Gates { panels: weights, units }, bias, Rows { x, stride, n_k }, out);
+    }
+    /// The same for states that the recurrence below has encoded.
+    pub(crate) fn project_i16_encoded(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        let rows = Rows { x, stride, n_k: n_k.div_ceil(2) };
+        gates::project(isa, Gates { panels: weights, units }, bias, rows, 1.0 / fixed::LIMIT, out);
+    }
+    /// `recur_f32` with i16 weights.
+    pub(crate) fn recur_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], n_k: usize, state: Recurrence<'_>) {
+        lstm::run(isa, Gates { panels: weights, units }, n_k.div_ceil(2), state);
+    }
+    /// `last_step_f32` with i16 weights and a row of at most `MAX_FIXED` numbers.
+    pub(crate) fn last_step_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
+        let mut step = step;
+        fixed::last_step(isa, Gates { panels: weights, units }, bias, x, &mut step);
+    }
+    /// The same for states that a step before has encoded.
+    pub(crate) fn last_step_i16_encoded(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_step(isa, Gates { panels: weights, units }, bias, x, 1.0 / fixed::LIMIT, &mut step);
+    }
+    /// `last_cells_f32` for products with i16 weights.
+    pub(crate) fn last_cells_i16(isa, gates: &[[Lane; 4]], step: LastStep<'_>) {
+        let mut step = step;
+        lstm::last_cells::<_, FixedLane>(isa, gates, &mut step);
+    }
+    /// Output states of windows of `n_blocks` as the recurrent product of i16 weights reads them.
+    pub(crate) fn encode_i16(isa, n_blocks: usize, h: &[Lane], operand: &mut [Lane]) {
+        lstm::encode::<_, FixedLane>(isa, n_blocks, h, operand);
     }
     /// `out [panels, 16] = bias + W x [n_k]`, f32 weights `[panels, n_k, 16]`.
     pub(crate) fn dense_f32(isa, weights: &[Lane], bias: &[Lane], x: &[f32], out: &mut [Lane]) {
@@ -140,6 +178,10 @@ kernels! {
     pub(crate) fn linear_bf16(isa, weights: &[PairLane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
         let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
         linear::linear(crate::simd::Isa::exact(isa), weights, bias, rows, out);
+    }
+    /// `linear_f32` with i16 weights `[panels, n_k / 2, 16, 2]` in `units [panels, 16]`, every row rounded to integers.
+    pub(crate) fn linear_i16(isa, weights: &[FixedLane], units: &[Lane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
+        fixed::linear(isa, Panels { panels: weights, units }, bias, Rows { x, stride, n_k }, out);
     }
     /// Layer norm of rows in place.
     pub(crate) fn norm_rows(isa, norm: NormWeights<'_>, x: &mut [Lane]) {

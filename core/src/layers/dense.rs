@@ -2,12 +2,14 @@
 
 use crate::bundle::{Activation, View};
 use crate::kernels::Kernels;
-use crate::simd::{LANES, Lane, PairLane};
+use crate::simd::{FixedLane, LANES, Lane, PairLane};
 
-/// Packed weights `[panels, n_in, 16]` in either precision.
+/// Packed weights `[panels, n_in, 16]` in any precision.
 pub(crate) enum DenseWeights {
     F32(View<Lane>),
     Bf16(View<PairLane>),
+    /// Integers, and the unit of every output `[panels, 16]`.
+    I16(View<FixedLane>, View<Lane>),
 }
 
 /// `activation(W x + b)`.
@@ -31,6 +33,9 @@ impl DenseLayer {
             DenseWeights::F32(w) => kernels.dense_f32(w, &self.bias, &x[..self.n_in], out),
             DenseWeights::Bf16(w) => {
                 kernels.dense_bf16(w, &self.bias, &x[..self.n_in.next_multiple_of(2)], out);
+            }
+            DenseWeights::I16(w, units) => {
+                kernels.linear_i16(w, units, &self.bias, x, x.len(), self.n_in, out);
             }
         }
         match self.activation {

@@ -35,6 +35,7 @@ impl Linear {
         match &self.weights {
             DenseWeights::F32(w) => kernels.linear_f32(w, bias, x, stride, self.n_in, out),
             DenseWeights::Bf16(w) => kernels.linear_bf16(w, bias, x, stride, self.n_in, out),
+            DenseWeights::I16(w, units) => kernels.linear_i16(w, units, bias, x, stride, self.n_in, out),
         }
     }
 

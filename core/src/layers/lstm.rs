@@ -1,13 +1,15 @@
 //! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
 
 use crate::bundle::View;
-use crate::kernels::{Kernels, LastStep, Recurrence};
-use crate::simd::{LANES, Lane, PairLane};
+use crate::kernels::{Kernels, LastStep, MAX_FIXED, Recurrence};
+use crate::simd::{FixedLane, LANES, Lane, PairLane};
 
-/// Packed weights `[blocks, n_in, 4, 16]` in either precision.
+/// Packed weights `[blocks, n_in, 4, 16]` in any precision.
 pub(crate) enum GateWeights {
     F32(View<[Lane; 4]>),
     Bf16(View<[PairLane; 4]>),
+    /// Integers, and the unit of every output `[blocks, 4, 16]`.
+    I16(View<[FixedLane; 4]>, View<[Lane; 4]>),
 }
 
 /// `[i f g o] = W x + b + R h`.
@@ -17,7 +19,7 @@ pub(crate) struct LstmLayer {
     pub(crate) bias: View<[Lane; 4]>,
     pub(crate) n_in: usize,
     pub(crate) n_hidden: usize,
-    /// Whether the input rows are another layer's outputs (which a level may have rounded to bf16 pairs).
+    /// Whether the input rows are another layer's outputs (as its product reads them: rounded to pairs of bf16 or i16).
     pub(crate) stacked: bool,
 }
 
@@ -60,6 +62,13 @@ impl LstmLayer {
             (GateWeights::Bf16(w), true) => {
                 kernels.project_bf16_encoded(w, &self.bias, x, stride, self.n_in, gates);
             }
+            (GateWeights::I16(w, units), false) => {
+                kernels.project_i16(w, units, &self.bias, x, stride, self.n_in, gates);
+            }
+            (GateWeights::I16(w, units), true) => {
+                let x = bytemuck::must_cast_slice(x);
+                kernels.project_i16_encoded(w, units, &self.bias, x, stride, self.n_in, gates);
+            }
         }
     }
 
@@ -78,9 +87,14 @@ impl LstmLayer {
                 kernels.project_f32(w, zero, bytemuck::must_cast_slice(h), stride, self.n_hidden, sums);
             }
             GateWeights::Bf16(w) => {
-                kernels.encode_states(h, operand);
+                kernels.encode_bf16(self.n_blocks(), h, operand);
                 let x = bytemuck::must_cast_slice(operand);
                 kernels.project_bf16_encoded(w, zero, x, stride, self.n_hidden, sums);
+            }
+            GateWeights::I16(w, units) => {
+                kernels.encode_i16(self.n_blocks(), h, operand);
+                let x = bytemuck::must_cast_slice(operand);
+                kernels.project_i16_encoded(w, units, zero, x, stride, self.n_hidden, sums);
             }
         }
     }
@@ -94,13 +108,28 @@ impl LstmLayer {
             (GateWeights::Bf16(w), true) => {
                 kernels.last_step_bf16_encoded(w, &self.bias, &x[..even], step);
             }
+            (GateWeights::I16(w, units), false) => {
+                kernels.last_step_i16(w, units, &self.bias, &x[..self.n_in], step);
+            }
+            (GateWeights::I16(w, units), true) => {
+                let x = bytemuck::must_cast_slice(&x[..even / 2]);
+                kernels.last_step_i16_encoded(w, units, &self.bias, x, step);
+            }
         }
+    }
+
+    /// Whether [`LstmLayer::last_step`] takes rows of this width; if not, they are projected first.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.stacked || self.n_in <= MAX_FIXED || !matches!(self.input, GateWeights::I16(..))
     }
 
     /// The last step of one window whose projected row is known as well, `gates = W x + b`.
     pub(crate) fn last_cells(&self, kernels: &Kernels, gates: &[[Lane; 4]], step: LastStep<'_>) {
-        let pairs = matches!(self.recurrent, GateWeights::Bf16(_));
-        kernels.last_cells(gates, pairs, step);
+        match &self.recurrent {
+            GateWeights::F32(_) => kernels.last_cells_f32(gates, step),
+            GateWeights::Bf16(_) => kernels.last_cells_bf16(gates, step),
+            GateWeights::I16(..) => kernels.last_cells_i16(gates, step),
+        }
     }
 
     /// Runs all steps from the state in `scratch`. `sequence` takes every step's output as `order` says, or is empty.
@@ -126,6 +155,7 @@ impl LstmLayer {
         match &self.recurrent {
             GateWeights::F32(w) => kernels.recur_f32(w, self.n_hidden, state),
             GateWeights::Bf16(w) => kernels.recur_bf16(w, self.n_hidden, state),
+            GateWeights::I16(w, units) => kernels.recur_i16(w, units, self.n_hidden, state),
         }
     }
 }

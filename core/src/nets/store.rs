@@ -1,13 +1,10 @@
 //! Layers into a model file and out of it: names, shapes and panels, one function each way per kind of tensor.
 
 use super::fold::Mat;
-use super::packed::PackedTensor;
+use super::packed::{PackedTensor, units_of};
 use super::scalar::ScalarNet;
 use super::tables::Named;
-use crate::bundle::{
-    Bundle, Precision, Schema, Tabulated, TensorReader, View, n_blocks, pack_dense, pack_dense_bf16,
-    pack_gate_bias, pack_gates, pack_gates_bf16,
-};
+use crate::bundle::{Bundle, Precision, Schema, Tabulated, TensorReader, View, n_blocks, pack_gate_bias};
 use crate::error::OpenError;
 use crate::layers::{self, Branch, DenseWeights, GateWeights, Linear, LstmLayer, Norm, ScalarTable};
 use crate::simd::{LANES, Lane};
@@ -24,6 +21,54 @@ pub(super) fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View
         tensor: tensor.to_string(),
         expected: align_of::<L>() as u64,
         offset: view.as_ptr().addr() as u64,
+    })
+}
+
+/// Weights of the four gates `[4H, n_in]`.
+pub(super) fn gate_weights(
+    from: &mut TensorReader<'_>,
+    precision: Precision,
+    name: &str,
+    n_in: usize,
+    n_hidden: usize,
+) -> Result<GateWeights, OpenError> {
+    let blocks = n_blocks(n_hidden);
+    let pairs = [blocks, n_in.div_ceil(2), 4, LANES, 2];
+    Ok(match precision {
+        Precision::F32 => {
+            let view = from.tensor::<f32>(name, &[blocks, n_in, 4, LANES])?;
+            GateWeights::F32(lines(&view, name)?)
+        }
+        Precision::Bf16 => GateWeights::Bf16(lines(&from.tensor::<bf16>(name, &pairs)?, name)?),
+        Precision::I16 => {
+            let units = units_of(name);
+            let unit_lanes = lines(&from.tensor::<f32>(&units, &[blocks, 4, LANES])?, &units)?;
+            GateWeights::I16(lines(&from.tensor::<i16>(name, &pairs)?, name)?, unit_lanes)
+        }
+    })
+}
+
+/// Weights of a dense layer `[n_out, n_in]`.
+pub(super) fn dense_weights(
+    from: &mut TensorReader<'_>,
+    precision: Precision,
+    name: &str,
+    n_in: usize,
+    n_out: usize,
+) -> Result<DenseWeights, OpenError> {
+    let panels = n_blocks(n_out);
+    let pairs = [panels, n_in.div_ceil(2), LANES, 2];
+    Ok(match precision {
+        Precision::F32 => {
+            let view = from.tensor::<f32>(name, &[panels, n_in, LANES])?;
+            DenseWeights::F32(lines(&view, name)?)
+        }
+        Precision::Bf16 => DenseWeights::Bf16(lines(&from.tensor::<bf16>(name, &pairs)?, name)?),
+        Precision::I16 => {
+            let units = units_of(name);
+            let unit_lanes = lines(&from.tensor::<f32>(&units, &[panels, LANES])?, &units)?;
+            DenseWeights::I16(lines(&from.tensor::<i16>(name, &pairs)?, name)?, unit_lanes)
+        }
     })
 }
 
@@ -57,17 +102,23 @@ impl<'a> Opener<'a> {
 
     /// `{name}.weight` and `{name}.bias` of `n_out` outputs, which are whole lanes where the layer has parts.
     pub(super) fn linear(&mut self, name: &str, n_in: usize, n_out: usize) -> Result<Linear, OpenError> {
-        let (weight, panels) = (format!("{name}.weight"), n_blocks(n_out));
-        let weights = match self.precision {
-            Precision::F32 => {
-                let view = self.from.tensor::<f32>(&weight, &[panels, n_in, LANES])?;
-                DenseWeights::F32(lines(&view, &weight)?)
-            }
-            Precision::Bf16 => {
-                let shape = [panels, n_in.div_ceil(2), LANES, 2];
-                DenseWeights::Bf16(lines(&self.from.tensor::<bf16>(&weight, &shape)?, &weight)?)
-            }
-        };
+        self.linear_as(self.precision, name, n_in, n_out)
+    }
+
+    /// The same of a layer that reads columns of the scaled inputs.
+    pub(super) fn of_columns(&mut self, name: &str, n_in: usize, n_out: usize) -> Result<Linear, OpenError> {
+        self.linear_as(self.precision.of_columns(), name, n_in, n_out)
+    }
+
+    fn linear_as(
+        &mut self,
+        precision: Precision,
+        name: &str,
+        n_in: usize,
+        n_out: usize,
+    ) -> Result<Linear, OpenError> {
+        let weight = format!("{name}.weight");
+        let weights = dense_weights(&mut self.from, precision, &weight, n_in, n_out)?;
         let bias = self.rows(&format!("{name}.bias"), 1, n_out)?;
         Ok(Linear { weights, bias, n_in })
     }
@@ -103,17 +154,7 @@ impl<'a> Opener<'a> {
     }
 
     fn gates(&mut self, name: &str, n_in: usize, n_hidden: usize) -> Result<GateWeights, OpenError> {
-        let blocks = n_blocks(n_hidden);
-        Ok(match self.precision {
-            Precision::F32 => {
-                let view = self.from.tensor::<f32>(name, &[blocks, n_in, 4, LANES])?;
-                GateWeights::F32(lines(&view, name)?)
-            }
-            Precision::Bf16 => {
-                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
-                GateWeights::Bf16(lines(&self.from.tensor::<bf16>(name, &shape)?, name)?)
-            }
-        })
+        gate_weights(&mut self.from, self.precision, name, n_in, n_hidden)
     }
 
     /// The branch of the real in `column`, behind a table if the schema says that `network` has one.
@@ -218,19 +259,22 @@ impl Packer {
 
     /// `{name}.weight` and `{name}.bias`.
     pub(super) fn linear(&mut self, name: &str, weights: &Mat, bias: &[f64]) {
-        let (values, n_in) = (weights.to_f32(), weights.n_cols);
-        let panels = n_blocks(weights.n_rows);
-        let weight = format!("{name}.weight");
-        self.packed.push(match self.precision {
-            Precision::F32 => {
-                let packed = pack_dense(&values, weights.n_rows, n_in);
-                PackedTensor::f32(weight, &[panels, n_in, LANES], &packed)
-            }
-            Precision::Bf16 => {
-                let packed = pack_dense_bf16(&values, weights.n_rows, n_in);
-                PackedTensor::bf16(weight, &[panels, n_in.div_ceil(2), LANES, 2], &packed)
-            }
-        });
+        self.linear_as(self.precision, name, weights, bias);
+    }
+
+    /// The same of a layer that reads columns of the scaled inputs.
+    pub(super) fn of_columns(&mut self, name: &str, weights: &Mat, bias: &[f64]) {
+        self.linear_as(self.precision.of_columns(), name, weights, bias);
+    }
+
+    fn linear_as(&mut self, precision: Precision, name: &str, weights: &Mat, bias: &[f64]) {
+        let packed = PackedTensor::dense(
+            precision,
+            format!("{name}.weight"),
+            &weights.to_f32(),
+            weights.n_rows,
+        );
+        self.packed.extend(packed);
         self.row(format!("{name}.bias"), bias);
     }
 
@@ -264,18 +308,9 @@ impl Packer {
     pub(super) fn lstm(&mut self, name: &str, input: &Mat, recurrent: &Mat, bias: &[f64]) {
         let n_hidden = recurrent.n_cols;
         for (part, weights) in [("input", input), ("recurrent", recurrent)] {
-            let (name, values, n_in) = (format!("{name}.{part}"), weights.to_f32(), weights.n_cols);
-            let blocks = n_blocks(n_hidden);
-            self.packed.push(match self.precision {
-                Precision::F32 => {
-                    let packed = pack_gates(&values, n_hidden, n_in);
-                    PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &packed)
-                }
-                Precision::Bf16 => {
-                    let packed = pack_gates_bf16(&values, n_hidden, n_in);
-                    PackedTensor::bf16(name, &[blocks, n_in.div_ceil(2), 4, LANES, 2], &packed)
-                }
-            });
+            let name = format!("{name}.{part}");
+            let packed = PackedTensor::gates(self.precision, name, &weights.to_f32(), n_hidden);
+            self.packed.extend(packed);
         }
         let bias: Vec<f32> = bias.iter().map(|v| *v as f32).collect();
         let packed = pack_gate_bias(&bias, n_hidden);

@@ -1,6 +1,6 @@
 //! AVX2, FMA and F16C: a lane is two registers of eight.
 
-use super::{Isa, Lane, PairLane};
+use super::{FixedLane, Isa, LANES, Lane, PairLane};
 use core::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2, FMA and F16C.
@@ -19,6 +19,10 @@ impl Avx2 {
 /// Sixteen lanes, the lower eight first.
 #[derive(Clone, Copy)]
 pub(crate) struct F(__m256, __m256);
+
+/// Sixteen i32, the lower eight first.
+#[derive(Clone, Copy)]
+pub(crate) struct Int(__m256i, __m256i);
 
 /// Applies one intrinsic to both halves.
 macro_rules! both {
@@ -106,8 +110,44 @@ fn dot_half(w: __m256i, x: (__m256, __m256), acc: __m256) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_words(w: &PairLane) -> (__m256i, __m256i) {
-    let words = bytemuck::must_cast_ref::<PairLane, [[u32; 8]; 2]>(w);
+fn dot_words_half(w: __m256i, x: __m256i, acc: __m256i) -> __m256i {
+    _mm256_add_epi32(acc, _mm256_madd_epi16(w, x))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn as_floats(x: Int) -> F {
+    F(_mm256_castsi256_ps(x.0), _mm256_castsi256_ps(x.1))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_words(a: Int, b: Int) -> Int {
+    Int(_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn converted(a: Int) -> F {
+    F(_mm256_cvtepi32_ps(a.0), _mm256_cvtepi32_ps(a.1))
+}
+
+/// Sixteen numbers as i16, in order.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn packed_words(a: F) -> __m256i {
+    // Above the range of i32 a conversion gives its smallest number: limit first.
+    let top = _mm256_set1_ps(32767.0);
+    let low = _mm256_cvtps_epi32(_mm256_min_ps(a.0, top));
+    let high = _mm256_cvtps_epi32(_mm256_min_ps(a.1, top));
+    // Packing works on halves of registers: put the middle quarters back in order.
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_words(w: &[u32; LANES]) -> (__m256i, __m256i) {
+    let words = bytemuck::must_cast_ref::<[u32; LANES], [[u32; 8]; 2]>(w);
     // SAFETY: the reference is valid for eight words; the load needs no alignment.
     let low = unsafe { _mm256_loadu_si256(words[0].as_ptr().cast()) };
     // SAFETY: as above.
@@ -117,6 +157,7 @@ fn load_words(w: &PairLane) -> (__m256i, __m256i) {
 
 impl Isa for Avx2 {
     type F = F;
+    type Int = Int;
     type Pair = (__m256, __m256);
     type Exact = Self;
     const TILE_ROWS: usize = 1;
@@ -141,6 +182,14 @@ impl Isa for Avx2 {
         // SAFETY: as above.
         let high = unsafe { _mm256_loadu_ps(halves[1].as_ptr()) };
         F(low, high)
+    }
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> F {
+        let mut lane = Lane::ZERO;
+        for (to, x) in lane.0.iter_mut().zip(x) {
+            *to = *x;
+        }
+        self.load(&lane)
     }
     #[inline(always)]
     fn store(self, x: F, to: &mut Lane) {
@@ -231,11 +280,59 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn dot_pair(self, w: &PairLane, x: Self::Pair, acc: F) -> F {
         // SAFETY: `self` proves AVX2.
-        let words = unsafe { load_words(w) };
+        let words = unsafe { load_words(&w.0) };
         // SAFETY: `self` proves AVX2 and FMA.
         let low = unsafe { dot_half(words.0, x, acc.0) };
         // SAFETY: as above.
         let high = unsafe { dot_half(words.1, x, acc.1) };
         F(low, high)
+    }
+    #[inline(always)]
+    fn zero_int(self) -> Int {
+        self.splat_words(0)
+    }
+    #[inline(always)]
+    fn load_int(self, x: &Lane) -> Int {
+        // SAFETY: `self` proves AVX2.
+        let words = unsafe { load_words(bytemuck::must_cast_ref(x)) };
+        Int(words.0, words.1)
+    }
+    #[inline(always)]
+    fn store_int(self, x: Int, to: &mut Lane) {
+        // SAFETY: `self` proves AVX2.
+        self.store(unsafe { as_floats(x) }, to);
+    }
+    #[inline(always)]
+    fn splat_words(self, x: u32) -> Int {
+        // SAFETY: `self` proves AVX2.
+        let half = unsafe { _mm256_set1_epi32(x as i32) };
+        Int(half, half)
+    }
+    #[inline(always)]
+    fn dot_words(self, w: &FixedLane, x: Int, acc: Int) -> Int {
+        // SAFETY: `self` proves AVX2.
+        let words = unsafe { load_words(&w.0) };
+        // SAFETY: as above.
+        let low = unsafe { dot_words_half(words.0, x.0, acc.0) };
+        // SAFETY: as above.
+        let high = unsafe { dot_words_half(words.1, x.1, acc.1) };
+        Int(low, high)
+    }
+    #[inline(always)]
+    fn add_int(self, a: Int, b: Int) -> Int {
+        // SAFETY: `self` proves AVX2.
+        unsafe { add_words(a, b) }
+    }
+    #[inline(always)]
+    fn to_float(self, a: Int) -> F {
+        // SAFETY: `self` proves AVX2.
+        unsafe { converted(a) }
+    }
+    #[inline(always)]
+    fn round_words(self, a: F, to: &mut [u32; LANES / 2]) {
+        // SAFETY: `self` proves AVX2.
+        let words = unsafe { packed_words(a) };
+        // SAFETY: as above; the reference is valid for eight words, and the store needs no alignment.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), words) };
     }
 }

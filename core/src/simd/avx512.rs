@@ -1,13 +1,13 @@
-//! AVX-512 (F, BW, DQ, VL), with and without `VDPBF16PS`: a lane is one register.
+//! AVX-512 (F, BW, DQ, VL), with and without `VDPBF16PS` and `VPDPWSSD`: a lane is one register.
 
-use super::{Isa, Lane, PairLane};
+use super::{FixedLane, Isa, LANES, Lane, PairLane};
 use core::arch::x86_64::*;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
-/// Proof that the CPU has `avx512_bf16` besides.
+/// Proof that the CPU has `avx512_bf16` and `avx512_vnni` besides.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16(Avx512);
 
@@ -22,7 +22,7 @@ impl Avx512 {
 
 impl Avx512Bf16 {
     /// # Safety
-    /// The CPU and operating system must run AVX-512 F, BW, DQ, VL and BF16.
+    /// The CPU and operating system must run AVX-512 F, BW, DQ, VL, BF16 and VNNI.
     #[inline(always)]
     pub(crate) unsafe fn assume() -> Self {
         // SAFETY: the caller's promise includes this one.
@@ -74,14 +74,30 @@ fn keep_nan_lanes(a: __m512, b: __m512) -> __m512 {
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), b, a)
 }
 
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn dot_words_added(w: __m512i, x: __m512i, acc: __m512i) -> __m512i {
+    _mm512_add_epi32(acc, _mm512_madd_epi16(w, x))
+}
+
+/// Sixteen numbers as i16, in order.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn packed_words(a: __m512) -> __m256i {
+    // Above the range of i32 a conversion gives its smallest number: limit first.
+    let limited = _mm512_min_ps(a, _mm512_set1_ps(32767.0));
+    _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(limited))
+}
+
 #[inline(always)]
-fn load_words(_proof: Avx512, w: &PairLane) -> __m512i {
+fn load_words(_proof: Avx512, w: &[u32; LANES]) -> __m512i {
     // SAFETY: the argument proves AVX-512; the reference is valid for 64 bytes.
-    unsafe { _mm512_loadu_si512(w.0.as_ptr().cast()) }
+    unsafe { _mm512_loadu_si512(w.as_ptr().cast()) }
 }
 
 impl Isa for Avx512 {
     type F = __m512;
+    type Int = __m512i;
     type Pair = (__m512, __m512);
     type Exact = Self;
     const TILE_ROWS: usize = 6;
@@ -99,6 +115,12 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn load(self, x: &Lane) -> __m512 {
         one!(_mm512_loadu_ps(x.0.as_ptr()))
+    }
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> __m512 {
+        let mask = ((1_u32 << x.len().min(LANES)) - 1) as __mmask16;
+        // SAFETY: the receiver proves AVX-512; the mask lets no number behind the slice be read.
+        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr()) }
     }
     #[inline(always)]
     fn store(self, x: __m512, to: &mut Lane) {
@@ -184,7 +206,41 @@ impl Isa for Avx512 {
     }
     #[inline(always)]
     fn dot_pair(self, w: &PairLane, x: Self::Pair, acc: __m512) -> __m512 {
-        one!(dot_widened(load_words(self, w), x, acc))
+        one!(dot_widened(load_words(self, &w.0), x, acc))
+    }
+    #[inline(always)]
+    fn zero_int(self) -> __m512i {
+        one!(_mm512_setzero_si512())
+    }
+    #[inline(always)]
+    fn load_int(self, x: &Lane) -> __m512i {
+        load_words(self, bytemuck::must_cast_ref(x))
+    }
+    #[inline(always)]
+    fn store_int(self, x: __m512i, to: &mut Lane) {
+        self.store(one!(_mm512_castsi512_ps(x)), to);
+    }
+    #[inline(always)]
+    fn splat_words(self, x: u32) -> __m512i {
+        one!(_mm512_set1_epi32(x as i32))
+    }
+    #[inline(always)]
+    fn dot_words(self, w: &FixedLane, x: __m512i, acc: __m512i) -> __m512i {
+        one!(dot_words_added(load_words(self, &w.0), x, acc))
+    }
+    #[inline(always)]
+    fn add_int(self, a: __m512i, b: __m512i) -> __m512i {
+        one!(_mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn to_float(self, a: __m512i) -> __m512 {
+        one!(_mm512_cvtepi32_ps(a))
+    }
+    #[inline(always)]
+    fn round_words(self, a: __m512, to: &mut [u32; LANES / 2]) {
+        let words = one!(packed_words(a));
+        // SAFETY: the receiver proves AVX-512; the reference is valid for 32 bytes, and the store needs no alignment.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), words) };
     }
 }
 
@@ -199,6 +255,12 @@ fn bf16_bits(x: f32) -> u32 {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn dot_bf16(w: __m512i, x: __m512i, acc: __m512) -> __m512 {
     _mm512_dpbf16_ps(acc, as_bf16(w), as_bf16(x))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot_words_fused(w: __m512i, x: __m512i, acc: __m512i) -> __m512i {
+    _mm512_dpwssd_epi32(acc, w, x)
 }
 
 /// The same 512 bits under the type the bf16 intrinsics take.
@@ -220,6 +282,7 @@ macro_rules! forward {
 
 impl Isa for Avx512Bf16 {
     type F = __m512;
+    type Int = __m512i;
     type Pair = __m512i;
     type Exact = Avx512;
     const TILE_ROWS: usize = 6;
@@ -233,6 +296,7 @@ impl Isa for Avx512Bf16 {
     forward! {
         splat(x: f32) -> __m512;
         load(x: &Lane) -> __m512;
+        load_part(x: &[f32]) -> __m512;
         store(x: __m512, to: &mut Lane);
         add(a: __m512, b: __m512) -> __m512;
         sub(a: __m512, b: __m512) -> __m512;
@@ -251,6 +315,13 @@ impl Isa for Avx512Bf16 {
         keep_nan(a: __m512, b: __m512) -> __m512;
         sum(a: __m512) -> f32;
         max_lane(a: __m512) -> f32;
+        zero_int() -> __m512i;
+        load_int(x: &Lane) -> __m512i;
+        store_int(x: __m512i, to: &mut Lane);
+        splat_words(x: u32) -> __m512i;
+        add_int(a: __m512i, b: __m512i) -> __m512i;
+        to_float(a: __m512i) -> __m512;
+        round_words(a: __m512, to: &mut [u32; LANES / 2]);
     }
     #[inline(always)]
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2] {
@@ -263,6 +334,11 @@ impl Isa for Avx512Bf16 {
     #[inline(always)]
     fn dot_pair(self, w: &PairLane, x: __m512i, acc: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 and its BF16 extension.
-        unsafe { dot_bf16(load_words(self.0, w), x, acc) }
+        unsafe { dot_bf16(load_words(self.0, &w.0), x, acc) }
+    }
+    #[inline(always)]
+    fn dot_words(self, w: &FixedLane, x: __m512i, acc: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 and VNNI.
+        unsafe { dot_words_fused(load_words(self.0, &w.0), x, acc) }
     }
 }

@@ -10,7 +10,7 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// The same with `VDPBF16PS`: bf16 weights times activations rounded to bf16 in recurrent products.
+    /// The same with `VDPBF16PS`, bf16 weights times activations rounded to bf16 in recurrent products, and `VPDPWSSD`.
     Avx512Bf16,
 }
 
@@ -103,8 +103,8 @@ fn cpuid_level() -> Level {
     if !has(enabled, &[5, 6, 7]) || !has(leaf7.ebx, &[16, 17, 30, 31]) {
         return Level::Avx2;
     }
-    // Leaf 7.1 EAX: AVX512_BF16 5.
-    if leaf7.eax < 1 || !has(__cpuid_count(7, 1).eax, &[5]) {
+    // ECX: AVX512_VNNI 11; leaf 7.1 EAX: AVX512_BF16 5.
+    if leaf7.eax < 1 || !has(leaf7.ecx, &[11]) || !has(__cpuid_count(7, 1).eax, &[5]) {
         return Level::Avx512;
     }
     Level::Avx512Bf16
@@ -141,7 +141,7 @@ mod tests {
     fn detection_agrees_with_the_standard_library() {
         let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
         let avx512 = std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512vl");
-        let bf16 = std::is_x86_feature_detected!("avx512bf16");
+        let bf16 = std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512vnni");
         assert_eq!(Level::Avx2.is_available(), avx2);
         assert_eq!(Level::Avx512.is_available(), avx512);
         assert_eq!(Level::Avx512Bf16.is_available(), bf16);

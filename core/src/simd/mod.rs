@@ -18,7 +18,7 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::{Avx512, Avx512Bf16};
 pub use denormals::FlushDenormals;
-pub use lane::{LANES, Lane, PairLane};
+pub use lane::{FixedLane, LANES, Lane, PairLane};
 pub use level::Level;
 pub(crate) use portable::Portable;
 
@@ -28,6 +28,8 @@ pub(crate) use portable::Portable;
 pub(crate) trait Isa: Copy {
     /// Sixteen f32 lanes.
     type F: Copy;
+    /// Sixteen i32 lanes.
+    type Int: Copy;
     /// Two neighbouring activations, broadcast, as [`Isa::dot_pair`] wants them.
     type Pair: Copy;
     /// The level whose bf16 products leave activations unrounded; the same level but for `Avx512Bf16`.
@@ -42,6 +44,8 @@ pub(crate) trait Isa: Copy {
     fn exact(self) -> Self::Exact;
     fn splat(self, x: f32) -> Self::F;
     fn load(self, x: &Lane) -> Self::F;
+    /// The first sixteen numbers, or fewer and zeros behind them.
+    fn load_part(self, x: &[f32]) -> Self::F;
     fn store(self, x: Self::F, to: &mut Lane);
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
@@ -76,6 +80,22 @@ pub(crate) trait Isa: Copy {
     fn splat_pair(self, x: &[f32; 2]) -> Self::Pair;
     /// `acc + w_even * x_0 + w_odd * x_1`.
     fn dot_pair(self, w: &PairLane, x: Self::Pair, acc: Self::F) -> Self::F;
+    /// Sixteen zeros.
+    fn zero_int(self) -> Self::Int;
+    /// The bits of a lane.
+    fn load_int(self, x: &Lane) -> Self::Int;
+    /// Into the bits of a lane.
+    fn store_int(self, x: Self::Int, to: &mut Lane);
+    /// Broadcasts a pair of i16.
+    fn splat_words(self, x: u32) -> Self::Int;
+    /// `acc + w_even * x_0 + w_odd * x_1`, wrapping.
+    fn dot_words(self, w: &FixedLane, x: Self::Int, acc: Self::Int) -> Self::Int;
+    /// Lane-wise, wrapping.
+    fn add_int(self, a: Self::Int, b: Self::Int) -> Self::Int;
+    /// The nearest f32, ties to even.
+    fn to_float(self, a: Self::Int) -> Self::F;
+    /// The nearest integers, ties to even, limited to i16; neighbours in one word, the first in its low half. Anything for NaN.
+    fn round_words(self, a: Self::F, to: &mut [u32; LANES / 2]);
 }
 
 /// `2^n` as a float for integer n in [-126, 127].

@@ -1,6 +1,6 @@
 //! The level every target has: arrays and loops that the compiler vectorises.
 
-use super::{Isa, LANES, Lane, PairLane, halves, pow2};
+use super::{FixedLane, Isa, LANES, Lane, PairLane, halves, pow2};
 
 /// Needs no CPU feature.
 #[derive(Clone, Copy)]
@@ -26,6 +26,7 @@ fn tree(mut a: F, f: impl Fn(f32, f32) -> f32) -> f32 {
 
 impl Isa for Portable {
     type F = F;
+    type Int = [i32; LANES];
     type Pair = [f32; 2];
     type Exact = Self;
     const TILE_ROWS: usize = 1;
@@ -43,6 +44,10 @@ impl Isa for Portable {
     #[inline(always)]
     fn load(self, x: &Lane) -> F {
         x.0
+    }
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> F {
+        core::array::from_fn(|i| x.get(i).copied().unwrap_or(0.0))
     }
     #[inline(always)]
     fn store(self, x: F, to: &mut Lane) {
@@ -135,5 +140,45 @@ impl Isa for Portable {
             let odd = f32::from_bits(w.0[i] & 0xffff_0000);
             odd * x[1] + (even * x[0] + acc[i])
         })
+    }
+    #[inline(always)]
+    fn zero_int(self) -> [i32; LANES] {
+        [0; LANES]
+    }
+    #[inline(always)]
+    fn load_int(self, x: &Lane) -> [i32; LANES] {
+        x.0.map(|v| v.to_bits() as i32)
+    }
+    #[inline(always)]
+    fn store_int(self, x: [i32; LANES], to: &mut Lane) {
+        to.0 = x.map(|v| f32::from_bits(v as u32));
+    }
+    #[inline(always)]
+    fn splat_words(self, x: u32) -> [i32; LANES] {
+        [x as i32; LANES]
+    }
+    #[inline(always)]
+    fn dot_words(self, w: &FixedLane, x: [i32; LANES], acc: [i32; LANES]) -> [i32; LANES] {
+        core::array::from_fn(|i| {
+            let even = i32::from(w.0[i] as i16) * i32::from(x[i] as i16);
+            let odd = (w.0[i] as i32 >> 16) * (x[i] >> 16);
+            acc[i].wrapping_add(even).wrapping_add(odd)
+        })
+    }
+    #[inline(always)]
+    fn add_int(self, a: [i32; LANES], b: [i32; LANES]) -> [i32; LANES] {
+        core::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    fn to_float(self, a: [i32; LANES]) -> F {
+        a.map(|v| v as f32)
+    }
+    #[inline(always)]
+    fn round_words(self, a: F, to: &mut [u32; LANES / 2]) {
+        let limited = self.max(self.min(a, [32767.0; LANES]), [-32768.0; LANES]);
+        let whole = self.round(limited).map(|v| v as i32 as u32);
+        for (i, to) in to.iter_mut().enumerate() {
+            *to = (whole[2 * i] & 0xffff) | whole[2 * i + 1] << 16;
+        }
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct Bank {
     since_imputed: usize,
     finish: Finish,
     targets: Vec<CenterScale>,
+    /// Whether the next answer was given once already, with the last row once more, and where it went.
+    is_rehearsed: bool,
+    rehearsal: Vec<f32>,
 }
 
 impl Bank {
@@ -38,6 +41,8 @@ impl Bank {
             since_imputed: usize::MAX,
             finish: Finish::new(schema),
             targets: model.intake.fixed_targets(),
+            is_rehearsed: false,
+            rehearsal: vec![0.0; schema.n_outputs()],
         }
     }
 
@@ -112,19 +117,35 @@ impl Bank {
             false => self.since_imputed.saturating_add(1),
         };
         self.bank.take(&self.x);
+        self.is_rehearsed = false;
     }
 
     /// Moves windows on; whether nothing is left.
     pub(super) fn prepare(&mut self, model: &Model, budget: usize) -> bool {
-        match &model.net {
-            OpenNet::Lstm(net) => self.bank.prepare(net, model.kernels, budget),
-            OpenNet::Rows(_) => true,
+        let OpenNet::Lstm(net) = &model.net else {
+            return true;
+        };
+        let is_done = self.bank.prepare(net, model.kernels, budget);
+        if is_done && !self.is_rehearsed {
+            self.rehearse(model, net);
         }
+        is_done
+    }
+
+    /// Answers the last row once more, for nobody: preparing went through all states and weights, so that those which the next row
+    /// waits for are no longer in the nearest caches.
+    fn rehearse(&mut self, model: &Model, net: &LstmNet) {
+        let mut out = core::mem::take(&mut self.rehearsal);
+        // Nothing to answer while rows are missing; and nobody asks what the flags say.
+        let _unread = self.answer_laid(model, net, &mut out);
+        self.rehearsal = out;
+        self.is_rehearsed = true;
     }
 
     /// Forgets every row.
     pub(super) fn reset(&mut self) {
         self.since_imputed = usize::MAX;
+        self.is_rehearsed = false;
         self.bank.reset();
     }
 
@@ -170,6 +191,7 @@ impl Bank {
     /// Becomes what `source`, of the same model, is.
     pub(super) fn copy_from(&mut self, source: &Self) {
         self.bank.copy_from(&source.bank);
+        self.is_rehearsed = false;
         self.since_imputed = source.since_imputed;
     }
 }

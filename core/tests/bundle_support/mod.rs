@@ -58,7 +58,7 @@ const PANELS: [Weight; 3] = [
 /// Its biases, always f32.
 const BIASES: [(&str, &[usize]); 2] = [("lstm.0.bias", &[1, 4, 16]), ("head.0.bias", &[1, 16])];
 
-/// A valid model file. The head's weights are zero, so that every answer is a probability of exactly one half.
+/// A valid model file, in f32 or bf16. The head's weights are zero, so that every answer is a probability of exactly one half.
 pub fn valid(precision: Precision) -> Vec<u8> {
     let values = |name: &str, shape: &[usize]| {
         let n = shape.iter().product();
@@ -80,8 +80,8 @@ pub fn valid(precision: Precision) -> Vec<u8> {
     let mut tensors = Vec::new();
     for (i, (name, shape, paired)) in PANELS.into_iter().enumerate() {
         tensors.push(match precision {
-            Precision::F32 => Tensor::new(name, shape, &panels[i]),
             Precision::Bf16 => Tensor::new(name, paired, &halves[i]),
+            _ => Tensor::new(name, shape, &panels[i]),
         });
     }
     for ((name, shape), bias) in BIASES.into_iter().zip(&biases) {

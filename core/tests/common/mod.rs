@@ -118,7 +118,7 @@ pub(crate) fn file(schema: &Schema, plain: &PlainTensors) -> Vec<u8> {
     write_model(schema, plain, &golden, &output).unwrap()
 }
 
-/// One f32 and one bf16 model.
+/// A model of each precision.
 pub(crate) fn small_models() -> Vec<(Schema, Vec<u8>)> {
     let shape = Shape {
         n_features: 3,
@@ -128,7 +128,7 @@ pub(crate) fn small_models() -> Vec<(Schema, Vec<u8>)> {
         precision: Precision::F32,
         kind: OutputKind::Softmax,
     };
-    [Precision::F32, Precision::Bf16]
+    Precision::ALL
         .into_iter()
         .map(|precision| {
             let schema = schema(Shape { precision, ..shape });

@@ -24,6 +24,7 @@ const NETS: [&str; 15] = [
 /// Share of the answers' range by which f32 may be off.
 const F32: f64 = 2e-5;
 const BF16: f64 = 3e-2;
+const I16: f64 = 5e-3;
 
 /// A model file whose golden window is one of zeros, answered by whatever comes: the goldens are checked here instead.
 fn file(fixture: &Fixture, precision: Precision) -> Vec<u8> {
@@ -95,6 +96,13 @@ fn f32_answers_are_those_of_the_original_on_every_level() {
 fn bf16_answers_stay_near_the_original() {
     for fixture in NETS.map(Fixture::open) {
         assert_answers(&fixture, &fixture.windows(), Precision::Bf16, BF16);
+    }
+}
+
+#[test]
+fn i16_answers_stay_near_the_original() {
+    for fixture in NETS.map(Fixture::open) {
+        assert_answers(&fixture, &fixture.windows(), Precision::I16, I16);
     }
 }
 

@@ -9,16 +9,21 @@ use tickfuse_core::bundle::{
 use tickfuse_core::plain::{Oracle, PlainTensors};
 use tickfuse_core::{Level, Session};
 
-/// Share of the answers' range by which f32 and bf16 may be off, as for the goldens.
+/// Share of the answers' range by which answers of each precision may be off, as for the goldens.
 const F32: f64 = 2e-5;
 const BF16: f64 = 3e-2;
+const I16: f64 = 5e-3;
 
-/// Every level answers windows of `n_encoder` and `n_decoder` rows as the oracle does, in both precisions.
+/// Every level answers windows of `n_encoder` and `n_decoder` rows as the oracle does, in every precision.
 fn check_lengths(what: &str, schema: &Schema, n_encoder: usize, n_decoder: usize) {
     schema.validate().expect(what);
     let plain = tensors(schema);
     let expected = answers(schema, &plain, n_encoder, n_decoder);
-    for (precision, bound) in [(Precision::F32, F32), (Precision::Bf16, BF16)] {
+    for (precision, bound) in [
+        (Precision::F32, F32),
+        (Precision::Bf16, BF16),
+        (Precision::I16, I16),
+    ] {
         let schema = Schema {
             precision,
             ..schema.clone()

@@ -66,6 +66,7 @@ fn answers_are_those_of_the_networks_within_the_tolerance() {
             (Precision::F32, 1e-6, 2e-5),
             (Precision::F32, 1e-4, 2e-3),
             (Precision::Bf16, 1e-6, 3e-2),
+            (Precision::I16, 1e-6, 5e-3),
         ] {
             let schema = Schema {
                 precision,

@@ -16,12 +16,12 @@ fn operate_stack(shape: Shape, level: Level, n: usize) {
 fn any_order_of_operations_gives_the_bits_of_whole_windows() {
     for level in levels() {
         for shape in shapes() {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in Precision::ALL {
                 operate_stack(Shape { precision, ..shape }, level, 600);
             }
         }
         for schema in families() {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in Precision::ALL {
                 let schema = Schema {
                     precision,
                     ..schema.clone()
@@ -50,7 +50,7 @@ fn a_million(level: Level) {
         );
     };
     for shape in &shapes()[..3] {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let schema = schema(Shape { precision, ..*shape });
             let bytes = file(&schema, &tensors(&schema, 5));
             log(&schema, operate(&schema, &bytes, level, n));

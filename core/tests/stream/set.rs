@@ -136,7 +136,7 @@ fn operate(schema: &Schema, bytes: &[u8], level: Level, n_symbols: usize, n: usi
 fn every_symbol_of_a_set_answers_as_a_stream_of_its_own() {
     for level in levels() {
         for (shape, n_symbols) in shapes().into_iter().zip([8, 3, 13, 1, 7]) {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in Precision::ALL {
                 let schema = schema(Shape { precision, ..shape });
                 let bytes = file(&schema, &tensors(&schema, 5));
                 operate(&schema, &bytes, level, n_symbols, 150);

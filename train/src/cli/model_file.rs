@@ -29,6 +29,8 @@ pub(super) enum PrecisionArg {
     F32,
     /// bfloat16 weights, f32 accumulation.
     Bf16,
+    /// 16-bit integers in units of their output, exact sums.
+    I16,
 }
 
 impl From<PrecisionArg> for Precision {
@@ -36,6 +38,7 @@ impl From<PrecisionArg> for Precision {
         match arg {
             PrecisionArg::F32 => Self::F32,
             PrecisionArg::Bf16 => Self::Bf16,
+            PrecisionArg::I16 => Self::I16,
         }
     }
 }

@@ -8,21 +8,20 @@ mod banks;
 mod side_by_side;
 
 use crate::bundle::{
-    Bundle, LstmConfig, Precision, Schema, TensorReader, n_blocks, pack_dense, pack_dense_bf16,
-    pack_dense_bias, pack_gate_bias, pack_gates, pack_gates_bf16, unpack_dense, unpack_gates, unpair,
+    Bundle, LstmConfig, Schema, TensorReader, n_blocks, pack_dense_bias, pack_gate_bias, unfix, unpack_dense,
+    unpack_gates, unpair,
 };
 use crate::error::OpenError;
 use crate::kernels::{Kernels, MAX_BATCH};
 use crate::layers::{DenseLayer, DenseWeights, GateWeights, LstmLayer, LstmScratch, Order};
 use crate::nets::packed::PackedTensor;
 use crate::nets::shapes::tensor_shapes;
-use crate::nets::store::lines;
+use crate::nets::store::{dense_weights, gate_weights, lines};
 use crate::plain::{PlainTensor, PlainTensors};
-use crate::simd::{LANES, Lane, PairLane};
+use crate::simd::{FixedLane, LANES, Lane, PairLane};
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
-use half::bf16;
 
 pub(crate) use bank::LstmBank;
 pub(crate) use banks::{LstmBanks, Member, Members};
@@ -146,18 +145,9 @@ fn open_layer(
 ) -> Result<LstmLayer, OpenError> {
     let (n_hidden, blocks) = (config.n_hidden, n_blocks(config.n_hidden));
     let n_in = layer_input(config, schema.n_features(), l);
-    let mut gates = |name: &str, n_in: usize| {
-        let name = format!("lstm.{l}.{name}");
-        Ok(match schema.precision {
-            Precision::F32 => GateWeights::F32(lines(
-                &from.tensor::<f32>(&name, &[blocks, n_in, 4, LANES])?,
-                &name,
-            )?),
-            Precision::Bf16 => {
-                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
-                GateWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
-            }
-        })
+    let mut gates = |part: &str, n_in: usize| {
+        let name = format!("lstm.{l}.{part}");
+        gate_weights(from, schema.precision, &name, n_in, n_hidden)
     };
     let (input, recurrent) = (gates("input", n_in)?, gates("recurrent", n_hidden)?);
     let name = format!("lstm.{l}.bias");
@@ -179,16 +169,9 @@ fn open_dense(
     j: usize,
 ) -> Result<DenseLayer, OpenError> {
     let (n_in, layer) = (head_input(config, j), &config.head[j]);
-    let (name, panels) = (format!("head.{j}.weight"), n_blocks(layer.n_out));
-    let weights = match schema.precision {
-        Precision::F32 => {
-            DenseWeights::F32(lines(&from.tensor::<f32>(&name, &[panels, n_in, LANES])?, &name)?)
-        }
-        Precision::Bf16 => {
-            let shape = [panels, n_in.div_ceil(2), LANES, 2];
-            DenseWeights::Bf16(lines(&from.tensor::<bf16>(&name, &shape)?, &name)?)
-        }
-    };
+    let panels = n_blocks(layer.n_out);
+    let name = format!("head.{j}.weight");
+    let weights = dense_weights(from, schema.precision, &name, n_in, layer.n_out)?;
     let name = format!("head.{j}.bias");
     let bias = lines(&from.tensor::<f32>(&name, &[panels, LANES])?, &name)?;
     Ok(DenseLayer {
@@ -218,52 +201,35 @@ pub(crate) fn pack(schema: &Schema, config: &LstmConfig, plain: &PlainTensors) -
     layers.chain(head).collect()
 }
 
-fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usize) -> [PackedTensor; 3] {
+fn pack_layer(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, l: usize) -> Vec<PackedTensor> {
     let (n_hidden, blocks) = (config.n_hidden, n_blocks(config.n_hidden));
-    let gates = |name: &str, plain_name: &str, n_in: usize| {
-        let (name, w) = (
-            format!("lstm.{l}.{name}"),
-            &plain[&format!("{plain_name}_l{l}")].data,
-        );
-        match schema.precision {
-            Precision::F32 => {
-                PackedTensor::f32(name, &[blocks, n_in, 4, LANES], &pack_gates(w, n_hidden, n_in))
-            }
-            Precision::Bf16 => {
-                let shape = [blocks, n_in.div_ceil(2), 4, LANES, 2];
-                PackedTensor::bf16(name, &shape, &pack_gates_bf16(w, n_hidden, n_in))
-            }
-        }
+    let gates = |part: &str, plain_name: &str| {
+        let w = &plain[&format!("{plain_name}_l{l}")].data;
+        PackedTensor::gates(schema.precision, format!("lstm.{l}.{part}"), w, n_hidden)
     };
+    let mut packed = gates("input", "lstm.weight_ih");
+    packed.extend(gates("recurrent", "lstm.weight_hh"));
     let bias = pack_gate_bias(&plain[&format!("lstm.bias_l{l}")].data, n_hidden);
-    [
-        gates(
-            "input",
-            "lstm.weight_ih",
-            layer_input(config, schema.n_features(), l),
-        ),
-        gates("recurrent", "lstm.weight_hh", n_hidden),
-        PackedTensor::f32(format!("lstm.{l}.bias"), &[blocks, 4, LANES], &bias),
-    ]
+    packed.push(PackedTensor::f32(
+        format!("lstm.{l}.bias"),
+        &[blocks, 4, LANES],
+        &bias,
+    ));
+    packed
 }
 
-fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usize) -> [PackedTensor; 2] {
-    let (n_in, n_out) = (head_input(config, j), config.head[j].n_out);
-    let (name, panels) = (format!("head.{j}.weight"), n_blocks(n_out));
+fn pack_head(schema: &Schema, config: &LstmConfig, plain: &PlainTensors, j: usize) -> Vec<PackedTensor> {
+    let n_out = config.head[j].n_out;
+    let name = format!("head.{j}.weight");
     let w = &plain[&name].data;
-    let weights = match schema.precision {
-        Precision::F32 => PackedTensor::f32(name, &[panels, n_in, LANES], &pack_dense(w, n_out, n_in)),
-        Precision::Bf16 => {
-            let shape = [panels, n_in.div_ceil(2), LANES, 2];
-            PackedTensor::bf16(name, &shape, &pack_dense_bf16(w, n_out, n_in))
-        }
-    };
+    let mut packed = PackedTensor::dense(schema.precision, name, w, n_out);
     let name = format!("head.{j}.bias");
     let bias = pack_dense_bias(&plain[&name].data);
-    [weights, PackedTensor::f32(name, &[panels, LANES], &bias)]
+    packed.push(PackedTensor::f32(name, &[n_blocks(n_out), LANES], &bias));
+    packed
 }
 
-/// Plain tensors back from an opened bundle; for bf16 files the rounded values.
+/// Plain tensors back from an opened bundle; for bf16 and i16 files the rounded values.
 pub(crate) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensors, OpenError> {
     let net = LstmNet::open(bundle, config)?;
     let mut values = Vec::new();
@@ -271,6 +237,7 @@ pub(crate) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensor
         let gates = |w: &GateWeights, n_in: usize| match w {
             GateWeights::F32(w) => unpack_gates(w, config.n_hidden, n_in),
             GateWeights::Bf16(w) => unpack_gates(&unpair::<4>(w, n_in), config.n_hidden, n_in),
+            GateWeights::I16(w, units) => unpack_gates(&unfix::<4>(w, units, n_in), config.n_hidden, n_in),
         };
         values.push(gates(&layer.input, layer.n_in));
         values.push(gates(&layer.recurrent, config.n_hidden));
@@ -280,6 +247,9 @@ pub(crate) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensor
         values.push(match &layer.weights {
             DenseWeights::F32(w) => unpack_dense(w, shape.n_out, layer.n_in),
             DenseWeights::Bf16(w) => unpack_dense(&unpair_lanes(w, layer.n_in), shape.n_out, layer.n_in),
+            DenseWeights::I16(w, units) => {
+                unpack_dense(&unfix_lanes(w, units, layer.n_in), shape.n_out, layer.n_in)
+            }
         });
         values.push(unpack_dense(&layer.bias, shape.n_out, 1));
     }
@@ -292,4 +262,15 @@ pub(crate) fn unpack(bundle: &Bundle, config: &LstmConfig) -> Result<PlainTensor
 fn unpair_lanes(pairs: &[PairLane], n_in: usize) -> Vec<Lane> {
     let single: &[[PairLane; 1]] = bytemuck::must_cast_slice(pairs);
     unpair(single, n_in).into_iter().map(|[lane]| lane).collect()
+}
+
+fn unfix_lanes(panels: &[FixedLane], units: &[Lane], n_in: usize) -> Vec<Lane> {
+    let (panels, units): (&[[FixedLane; 1]], &[[Lane; 1]]) = (
+        bytemuck::must_cast_slice(panels),
+        bytemuck::must_cast_slice(units),
+    );
+    unfix(panels, units, n_in)
+        .into_iter()
+        .map(|[lane]| lane)
+        .collect()
 }

@@ -102,14 +102,14 @@ fn open_weights(
     let lookups = tables(from, "fc1_tables", size.n_hidden)?;
     let skip_lookups = tables(from, "skip_tables", n)?;
     Ok(WeightNet {
-        fc1: from.linear(&format!("{name}.fc1"), columns.n_reals, size.n_hidden)?,
+        fc1: from.of_columns(&format!("{name}.fc1"), columns.n_reals, size.n_hidden)?,
         lookups,
         context: match temporal {
             true => Some(from.linear(&format!("{name}.context"), config.n_hidden, size.n_hidden)?),
             false => None,
         },
         output: WeightOutput::Grn {
-            skip: from.linear(&format!("{name}.skip"), columns.n_reals, n)?,
+            skip: from.of_columns(&format!("{name}.skip"), columns.n_reals, n)?,
             skip_lookups,
             skip_norm: open_skip_norm(from, &name, size.skip, n, eps)?,
             out: from.gate_norm(&format!("{name}.out"), size.n_hidden, n, eps)?,
@@ -355,7 +355,7 @@ fn pack_weights(
             }
             at += v.width;
         }
-        to.linear(&format!("{name}.{part}"), &reals, &bias);
+        to.of_columns(&format!("{name}.{part}"), &reals, &bias);
         bias
     };
     let bias = gather("fc1", &fc1, &fc1_bias);

@@ -85,11 +85,11 @@ fn source(from: &mut Opener<'_>, name: &str, column: usize, width: usize) -> Res
 /// Seed 002's selection: gated residual networks with one hidden layer.
 fn gated_selection(from: &mut Opener<'_>, f: usize, d: usize) -> Result<Selection, OpenError> {
     let weights = WeightNet {
-        fc1: from.linear("run.vsn.weights.fc1", f, d)?,
+        fc1: from.of_columns("run.vsn.weights.fc1", f, d)?,
         lookups: Vec::new(),
         context: Some(from.linear("run.vsn.weights.entity", d, d)?),
         output: WeightOutput::Grn {
-            skip: from.linear("run.vsn.weights.skip", f, f)?,
+            skip: from.of_columns("run.vsn.weights.skip", f, f)?,
             skip_lookups: Vec::new(),
             skip_norm: None,
             out: from.gate_norm("run.vsn.weights.out", d, f, EPS)?,
@@ -192,7 +192,7 @@ fn plain_selection(
 ) -> Result<Selection, OpenError> {
     let weights = format!("run.{selection}.vsn.weights");
     let weights = WeightNet {
-        fc1: from.linear(&format!("{weights}.linear1"), f, d)?,
+        fc1: from.of_columns(&format!("{weights}.linear1"), f, d)?,
         lookups: Vec::new(),
         context: match entity {
             true => Some(from.linear(&format!("{weights}.entity"), d, d)?),

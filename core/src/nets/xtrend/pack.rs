@@ -69,10 +69,10 @@ fn shared_output(to: &mut Packer, plain: Plain<'_>, d: usize) {
 fn gated_selection(to: &mut Packer, plain: Plain<'_>, f: usize) {
     let from = "vsn.weight_grn";
     let (fc1, bias) = plain.linear(&format!("{from}.fc1"));
-    to.linear("run.vsn.weights.fc1", &fc1, &bias);
+    to.of_columns("run.vsn.weights.fc1", &fc1, &bias);
     let entity = plain.mat(&format!("{from}.context_proj.weight"));
     to.linear("run.vsn.weights.entity", &entity, &bias);
-    to.linear("run.vsn.weights.skip", &Mat::identity(f), &vec![0.0; f]);
+    to.of_columns("run.vsn.weights.skip", &Mat::identity(f), &vec![0.0; f]);
     let (fc2, bias) = plain.linear(&format!("{from}.fc2"));
     let norm = plain.norm(&format!("{from}.layer_norm"));
     to.gate_norm("run.vsn.weights.out", &fc2, &bias, &norm);
@@ -175,12 +175,13 @@ fn ffn_rest(to: &mut Packer, plain: Plain<'_>, name: &str, from: &str, bias: &[f
 }
 
 fn variables(to: &mut Packer, plain: Plain<'_>, selection: &str, from: &str, f: usize) {
-    ffn(
-        to,
-        plain,
-        &format!("run.{selection}.vsn.weights"),
-        &format!("{from}.vsn.weights"),
+    let (weights, of_weights) = (
+        format!("run.{selection}.vsn.weights"),
+        format!("{from}.vsn.weights"),
     );
+    let (linear1, bias) = plain.linear(&format!("{of_weights}.linear1"));
+    to.of_columns(&format!("{weights}.linear1"), &linear1, &bias);
+    ffn_rest(to, plain, &weights, &of_weights, &bias);
     for j in 0..f {
         let (network, from) = (
             format!("{selection}.vsn.variables.{j}"),
