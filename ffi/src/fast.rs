@@ -122,7 +122,8 @@ pub unsafe extern "C" fn tickfuse_fast_of_stream(
         let (action, is_f64) = understood(action, &[FAST_PUSH, FAST_PEEK])?;
         let sizes = handle.with(|stream| {
             let schema = stream.model().schema();
-            [schema.n_features(), schema.n_outputs()]
+            let n_rows = 1 + schema.net.n_ahead();
+            [n_rows * schema.n_features(), schema.n_outputs()]
         })?;
         let is_kept = action == FAST_PUSH;
         handed_out(out, Subject::Stream { stream, is_kept }, is_f64, sizes);

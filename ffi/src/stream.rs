@@ -141,14 +141,13 @@ unsafe fn answer<E: Into<Failure>>(
     let step_out = unsafe { OutSized::new(place.step, "step") }?;
     let mut turn = handle.0.turn()?;
     turn.with(|work| {
-        let n_outputs = work.answer.len();
-        let answer = session::room(&mut work.answer, n_outputs, place.n_out)?;
+        let answer = session::room_for_steps(&mut work.answer, place.n_out)?;
         let told = match ask(&mut work.stream, answer) {
             Ok(step) => Told::new(step),
             Err(error) => return Err(error.into()),
         };
         if told.is_answer() {
-            out.write(&work.answer);
+            out.write(answer);
         }
         let size = step_out.size();
         step_out.write(told.in_c(size, ts_ns));
