@@ -2,7 +2,7 @@
 
 use crate::bundle::{Categories, Input, Role, Schema};
 use crate::error::{FeatureError, RunError, StateError};
-use crate::features::{Bar, FeatureDef, FeatureSet, Ready};
+use crate::features::{Bar, FeatureDef, FeatureOp, FeatureSet, Ready};
 use crate::saved::{Reader, Writer};
 use alloc::format;
 use alloc::string::String;
@@ -17,6 +17,8 @@ pub struct BarRows {
     columns: Vec<usize>,
     /// What tells series apart, and its column.
     categories: Vec<(String, usize, Categories)>,
+    /// Columns that are known in advance, and their features.
+    known: Vec<(usize, FeatureOp)>,
     features: Vec<f64>,
     row: Vec<f64>,
 }
@@ -28,10 +30,14 @@ impl BarRows {
     /// The name of the first input that is neither.
     pub fn new(schema: &Schema) -> Result<Self, String> {
         let (mut defs, mut columns, mut categories) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = Vec::new();
         for (column, input) in schema.inputs.iter().filter(|i| i.derived.is_none()).enumerate() {
             match (&input.feature, of_series(input)) {
                 (Some(op), _) => {
                     columns.push(column);
+                    if input.role == Role::Known {
+                        known.push((column, op.clone()));
+                    }
                     defs.push(FeatureDef {
                         name: input.name.clone(),
                         op: op.clone(),
@@ -51,6 +57,7 @@ impl BarRows {
             set,
             columns,
             categories,
+            known,
             row,
         })
     }
@@ -111,6 +118,26 @@ impl BarRows {
     #[must_use]
     pub fn row(&self) -> &[f64] {
         &self.row
+    }
+
+    /// The first column that is known in advance and does not follow from the times of bars: then rows of the future are for the
+    /// caller to bring.
+    #[must_use]
+    pub fn unforeseen(&self) -> Option<usize> {
+        let mut known = self.known.iter();
+        known.find(|(_, op)| !op.is_of_time()).map(|(column, _)| *column)
+    }
+
+    /// What is known of the bars behind one that opens at `ts_ns`, each `interval_ns` after the one before: `future [n, n_features]`, in
+    /// which other columns than those stay as they are; nothing reads them.
+    pub fn foresee(&self, ts_ns: i64, interval_ns: i64, future: &mut [f64]) {
+        let mut ts_ns = ts_ns;
+        for row in future.chunks_exact_mut(self.row.len()) {
+            ts_ns = ts_ns.saturating_add(interval_ns);
+            for (column, op) in &self.known {
+                row[*column] = op.at(ts_ns).unwrap_or(f64::NAN);
+            }
+        }
     }
 
     /// Forgets every bar, not the categories.

@@ -181,7 +181,7 @@ fn other_contexts_are_set_without_an_allocation() {
     }
 }
 
-/// Streams of every way, and rows for them.
+/// Streams of every way, and rows for them, each with as many rows of the future as the model reads.
 fn streams() -> impl Iterator<Item = (Stream, Vec<f32>)> {
     let stacks = common::small_models().into_iter();
     let others = families::small_schemas().map(|schema| {
@@ -204,25 +204,30 @@ fn streams() -> impl Iterator<Item = (Stream, Vec<f32>)> {
     stacks
         .chain(others)
         .chain([(tft, tft_file)])
-        .filter_map(|(schema, bytes)| {
+        .map(|(schema, bytes)| {
             let model = Model::from_bytes(&bytes, OpenOptions::default()).unwrap();
             let rows = match schema.net {
                 Net::Lstm(_) => vec![0.25; 4 * schema.n_features() * schema.n_rows()],
                 _ => families::windows(&schema, 4).concat(),
             };
-            Some((Stream::new(&model).ok()?, rows))
+            (Stream::new(&model).unwrap(), rows)
         })
+}
+
+/// Values of a row with its rows of the future.
+fn n_values(schema: &Schema) -> usize {
+    (1 + schema.net.n_ahead()) * schema.n_features()
 }
 
 #[test]
 fn streams_and_their_copies_never_allocate() {
     for (mut stream, rows) in streams() {
         let schema = stream.model().schema();
-        let (n_features, what) = (schema.n_features(), format!("{:?}", schema.net));
+        let (n_row, what) = (n_values(schema), format!("{:?}", schema.net));
         let mut out = vec![0.0; schema.n_outputs()];
         let mut copy = Stream::new(stream.model()).unwrap();
         let allocations = count(|| {
-            for row in rows.chunks_exact(n_features) {
+            for row in rows.chunks_exact(n_row) {
                 let _ = stream.peek(row, &mut out).unwrap();
                 let _ = stream.push(row, &mut out).unwrap();
                 stream.push(&row[1..], &mut out).unwrap_err();
@@ -239,7 +244,7 @@ fn streams_and_their_copies_never_allocate() {
             copy.restore(&saved).unwrap();
             saved[60] ^= 1;
             copy.restore(&saved).unwrap_err();
-            let _ = copy.push(&rows[..n_features], &mut out).unwrap();
+            let _ = copy.push(&rows[..n_row], &mut out).unwrap();
         });
         assert_eq!(allocations, 0, "{what}");
     }
@@ -249,11 +254,11 @@ fn streams_and_their_copies_never_allocate() {
 fn a_hundred_thousand_pushes_of_every_family_never_allocate() {
     for (mut stream, rows) in streams() {
         let schema = stream.model().schema();
-        let (n_features, what) = (schema.n_features(), format!("{:?}", schema.net));
+        let (n_row, what) = (n_values(schema), format!("{:?}", schema.net));
         let mut out = vec![0.0; schema.n_outputs()];
         let mut n_answers = 0;
         let allocations = count(|| {
-            for (i, row) in rows.chunks_exact(n_features).cycle().take(100_000).enumerate() {
+            for (i, row) in rows.chunks_exact(n_row).cycle().take(100_000).enumerate() {
                 let step = stream.push(row, &mut out).unwrap();
                 n_answers += usize::from(matches!(step, Step::Answer(_)));
                 if i % 2 == 0 {
@@ -270,18 +275,18 @@ fn a_hundred_thousand_pushes_of_every_family_never_allocate() {
 fn sets_of_streams_never_allocate() {
     for (stream, rows) in streams() {
         let (model, n) = (stream.model(), 7);
-        let (n_features, n_outputs) = (model.schema().n_features(), model.schema().n_outputs());
+        let (n_row, n_outputs) = (n_values(model.schema()), model.schema().n_outputs());
         let mut set = StreamSet::new(model, n).unwrap();
         let mut other = StreamSet::new(model, n).unwrap();
         let mut out = vec![0.0; n * n_outputs];
         let mut steps = vec![Step::WarmingUp { remaining: 0 }; n];
-        let rows: Vec<Vec<f32>> = rows.chunks_exact(n_features).map(|row| row.repeat(n)).collect();
+        let rows: Vec<Vec<f32>> = rows.chunks_exact(n_row).map(|row| row.repeat(n)).collect();
         let allocations = count(|| {
             for rows in &rows {
                 set.push_all(rows, &mut out, &mut steps).unwrap();
                 set.push_all(&rows[1..], &mut out, &mut steps).unwrap_err();
                 set.peek_all(rows, &mut out, &mut steps).unwrap();
-                let _ = set.push(3, &rows[..n_features], &mut out[..n_outputs]).unwrap();
+                let _ = set.push(3, &rows[..n_row], &mut out[..n_outputs]).unwrap();
                 set.prepare_some(1);
                 set.prepare();
                 other.clone_from(&set);

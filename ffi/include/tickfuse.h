@@ -143,7 +143,7 @@ typedef int32_t tickfuse_status;
 #define TICKFUSE_ERR_RUN_CONTEXT_COUNT 306    /* no contexts, or more than the model takes */
 #define TICKFUSE_ERR_RUN_NO_CONTEXTS 307      /* the model attends to no contexts */
 #define TICKFUSE_ERR_RUN_FOREIGN_CONTEXTS 308 /* contexts of another model, or of this one opened another time */
-#define TICKFUSE_ERR_RUN_AHEAD 309            /* the model reads rows of the future: a session takes those */
+#define TICKFUSE_ERR_RUN_AHEAD 309            /* the model reads rows of the future, which are missing */
 #define TICKFUSE_ERR_RUN_NO_BARS 310          /* the model does not make its rows from bars */
 #define TICKFUSE_ERR_RUN_BAR 311              /* a bar's field is out of range */
 #define TICKFUSE_ERR_RUN_BAR_TIME 312         /* a bar is not later than the one before it */
@@ -319,7 +319,7 @@ tickfuse_status tickfuse_model_output(const tickfuse_model *model, size_t index,
                                       tickfuse_output *out) TICKFUSE_NOEXCEPT;
 
 /* How a row that arrives is answered. */
-#define TICKFUSE_ARRIVAL_NONE 0         /* not at all: the model reads rows of the future, so it has no streams */
+#define TICKFUSE_ARRIVAL_NONE 0         /* not at all; every model of this library has streams */
 #define TICKFUSE_ARRIVAL_WHOLE_WINDOW 1 /* by its whole window, all of it on arrival */
 #define TICKFUSE_ARRIVAL_PREPARED 2     /* after tickfuse_stream_prepare(), by its own step alone */
 
@@ -601,7 +601,7 @@ typedef struct tickfuse_step {
 #define TICKFUSE_STEP_INIT {sizeof(tickfuse_step), 0, 0, 0, 0}
 
 /*
- * A stream that has seen nothing. TICKFUSE_ERR_RUN_AHEAD for a model that reads rows of the future.
+ * A stream that has seen nothing.
  *
  * out: the stream, to be given to tickfuse_stream_free(). It keeps what it needs of the model.
  */
@@ -619,6 +619,11 @@ tickfuse_status tickfuse_stream_init(const tickfuse_model *model, void *memory, 
  * row:  [n_features], as a row of tickfuse_session_run(); n_values is their number.
  * out:  [n_outputs], written where the step is an answer.
  * step: what it came to; its size is set before the call.
+ *
+ * Where tickfuse_model_n_rows() is more than tickfuse_model_lookback() the model reads rows of the future. They lie
+ * behind the row as in a window: row is [1 + n, n_features] for n of 1 to that difference, and out holds the answers for
+ * these n steps, as of tickfuse_session_run_lengths(). Only columns known in advance are read of the future, and nothing
+ * is kept of it: the next row brings its own. A row alone is TICKFUSE_ERR_RUN_AHEAD.
  *
  * A refused row is not taken: the stream is as it was. In the text of TICKFUSE_ERR_RUN_NON_FINITE it is the last row
  * of window 0.
@@ -640,7 +645,8 @@ tickfuse_status tickfuse_stream_peek_f64(tickfuse_stream *stream, const double *
 
 /*
  * Takes a bar: makes its row with the model's own features and pushes that. TICKFUSE_ERR_RUN_NO_BARS where the model
- * does not make its rows from bars.
+ * does not make its rows from bars. Rows of the future, where the model reads any, are made of the times at which bars
+ * are due, one bar interval after the other: TICKFUSE_ERR_RUN_AHEAD where these do not tell all that is known in advance.
  *
  * Prices lie in 1e-100 to 1e100 with low <= open, close <= high, and volume in 0 to 1e100; otherwise the bar is
  * TICKFUSE_ERR_RUN_BAR. One that is not later than the bar before is TICKFUSE_ERR_RUN_BAR_TIME. Both leave the stream
@@ -773,7 +779,7 @@ typedef struct tickfuse_streams tickfuse_streams;
 #define TICKFUSE_MAX_SYMBOLS 65536
 
 /*
- * n_symbols streams that have seen nothing, 1 to TICKFUSE_MAX_SYMBOLS. TICKFUSE_ERR_RUN_AHEAD as tickfuse_stream_new().
+ * n_symbols streams that have seen nothing, 1 to TICKFUSE_MAX_SYMBOLS.
  *
  * out: the streams, to be given to tickfuse_streams_free(). They keep what they need of the model.
  */
@@ -808,7 +814,8 @@ tickfuse_status tickfuse_streams_peek_bar(tickfuse_streams *streams, size_t symb
 /*
  * Takes a row of every symbol and answers those that have seen enough.
  *
- * rows:  [n_symbols, n_features]; n_values counts them all.
+ * rows:  [n_symbols, n_features], of a model that reads rows of the future [n_symbols, 1 + n, n_features] with all n of
+ *        them behind each row; n_values counts them all.
  * out:   [n_symbols, n_outputs]; n_out counts them all. Written where a symbol's step is an answer.
  * steps: [n_symbols], one behind the other, all of the same size, which is set in each before the call; n_steps is their
  *        number.
@@ -939,7 +946,7 @@ tickfuse_status tickfuse_fast_of_session(tickfuse_session *session, uint32_t act
  * TICKFUSE_OK where out holds the answer, TICKFUSE_WARMING_UP where a stream has seen too little yet, otherwise the
  * status of the call it stands for.
  *
- * values: floats or doubles: a row of n_features, or a window.
+ * values: floats or doubles: a row of n_features, all rows of the future that the model reads behind it, or a window.
  * out:    [n_outputs].
  */
 tickfuse_status tickfuse_fast_call(const tickfuse_fast *fast, const void *values, float *out) TICKFUSE_NOEXCEPT;

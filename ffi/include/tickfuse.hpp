@@ -595,6 +595,7 @@ class Stream {
     // Gives the handle away.
     tickfuse_stream *release() noexcept { return handle_.release(); }
 
+    // A row, rows of the future behind it where the model reads any.
     Step push(Span<const float> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push, row, out); }
     Step push(Span<const double> row, Span<float> out) noexcept { return of_row(tickfuse_stream_push_f64, row, out); }
     Step peek(Span<const float> row, Span<float> out) noexcept { return of_row(tickfuse_stream_peek, row, out); }

@@ -233,6 +233,7 @@ fn run_status(e: RunError) -> Status {
             Status::RunCategory
         }
         RunError::EncoderLength { .. } | RunError::DecoderLength { .. } => Status::RunRows,
+        RunError::NoFuture { .. } => Status::RunAhead,
         RunError::ContextCount { .. } => Status::RunContextCount,
         RunError::NoContexts => Status::RunNoContexts,
         RunError::ForeignContexts => Status::RunForeignContexts,
@@ -242,7 +243,7 @@ fn run_status(e: RunError) -> Status {
 
 fn stream_status(e: &StreamError) -> Status {
     match e {
-        StreamError::Ahead { .. } => Status::RunAhead,
+        StreamError::Unforeseen { .. } | StreamError::NoInterval => Status::RunAhead,
         StreamError::NoBars => Status::RunNoBars,
         StreamError::Feature(FeatureError::Bar { .. }) => Status::RunBar,
         StreamError::Feature(FeatureError::Time { .. }) => Status::RunBarTime,

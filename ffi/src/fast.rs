@@ -123,7 +123,8 @@ pub unsafe extern "C" fn tickfuse_fast_of_stream(
         let call = chosen(action, &calls)?;
         let sizes = handle.with(|stream| {
             let schema = stream.model().schema();
-            [schema.n_features(), schema.n_outputs()]
+            let n_rows = 1 + schema.net.n_ahead();
+            [n_rows * schema.n_features(), schema.n_outputs()]
         })?;
         handed_out(out, call, stream.cast_const().cast(), sizes);
         Ok(())

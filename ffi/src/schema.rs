@@ -234,9 +234,7 @@ pub unsafe extern "C" fn tickfuse_model_output(
 }
 
 fn arrival(model: &Model) -> u32 {
-    let schema = model.schema();
-    match schema.arrival {
-        _ if schema.net.n_ahead() > 0 => ARRIVAL_NONE,
+    match model.schema().arrival {
         Arrival::WholeWindow => ARRIVAL_WHOLE_WINDOW,
         Arrival::PreRolled => ARRIVAL_PREPARED,
     }

@@ -86,6 +86,15 @@ pub(crate) fn room(answers: &mut [f32], expected: usize, found: usize) -> Result
     }
 }
 
+/// The beginning of `answers` for the caller's output, which speaks of all steps or of some; which, the stream knows.
+#[inline(always)]
+pub(crate) fn room_for_steps(answers: &mut [f32], found: usize) -> Result<&mut [f32], RunError> {
+    let expected = answers.len();
+    answers
+        .get_mut(..found)
+        .ok_or(RunError::OutputLength { expected, found })
+}
+
 impl Housed for SessionHandle {
     fn move_in(&mut self, block: Block) {
         self.0.move_in(block);

@@ -71,7 +71,7 @@ statuses! {
     RunContextCount = 306, "TICKFUSE_ERR_RUN_CONTEXT_COUNT", c"the number of contexts is out of range";
     RunNoContexts = 307, "TICKFUSE_ERR_RUN_NO_CONTEXTS", c"the model attends to no contexts";
     RunForeignContexts = 308, "TICKFUSE_ERR_RUN_FOREIGN_CONTEXTS", c"the contexts are those of another model";
-    RunAhead = 309, "TICKFUSE_ERR_RUN_AHEAD", c"the model reads rows of the future, which a stream has not";
+    RunAhead = 309, "TICKFUSE_ERR_RUN_AHEAD", c"the model reads rows of the future, which are missing";
     RunNoBars = 310, "TICKFUSE_ERR_RUN_NO_BARS", c"the model does not make its rows from bars";
     RunBar = 311, "TICKFUSE_ERR_RUN_BAR", c"a bar's field is out of range";
     RunBarTime = 312, "TICKFUSE_ERR_RUN_BAR_TIME", c"a bar is not later than the one before it";

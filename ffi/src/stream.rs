@@ -62,11 +62,10 @@ impl StreamHandle {
         Failure: From<E>,
     {
         self.0.turn()?.with(|work| {
-            let n_outputs = work.answer.len();
-            let answer = session::room(&mut work.answer, n_outputs, out.len())?;
+            let answer = session::room_for_steps(&mut work.answer, out.len())?;
             let told = Told::new(ask(&mut work.stream, answer)?);
             if told.is_answer() {
-                out.write(&work.answer);
+                out.write(answer);
             }
             Ok(told)
         })?

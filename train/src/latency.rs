@@ -127,7 +127,7 @@ pub enum LatencyError {
     /// The model did not answer its own golden window.
     #[error("golden window: {0}")]
     Run(#[from] RunError),
-    /// The model has no stream.
+    /// The model's stream refused a row.
     #[error(transparent)]
     Stream(#[from] StreamError),
 }
@@ -258,8 +258,13 @@ fn windows(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, Latency
 
 fn arrivals(model: &Arc<Model>, options: LatencyOptions) -> Result<Timed, LatencyError> {
     let n_features = model.schema().n_features();
-    let series = one_series(model, model.bundle().golden().input.len() / n_features);
-    let rows: Vec<&[f32]> = series.chunks_exact(n_features).collect();
+    let n_ahead = model.schema().net.n_ahead();
+    let series = one_series(model, model.bundle().golden().input.len() / n_features + n_ahead);
+    // Rows of the future are those that follow.
+    let rows: Vec<&[f32]> = series
+        .windows((1 + n_ahead) * n_features)
+        .step_by(n_features)
+        .collect();
     let mut stream = Stream::new(model)?;
     let mut out = vec![0.0; model.schema().n_outputs()];
     let mut each = rows.iter().cycle();

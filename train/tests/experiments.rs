@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tickfuse_core::bundle::{Net, NormalizerSource, OutputKind};
-use tickfuse_core::features::FeatureDef;
-use tickfuse_core::{Model, OpenOptions};
+use tickfuse_core::bundle::{Arrival, Net, NormalizerSource, OutputKind, Role};
+use tickfuse_core::features::{Bar, FeatureDef, FeatureOp};
+use tickfuse_core::{Model, OpenOptions, Step, Stream, nets};
+use tickfuse_train::assemble::assemble;
 use tickfuse_train::data::bars::{self, ReadOptions};
 use tickfuse_train::data::snapshot;
 use tickfuse_train::experiment::{Experiment, FeaturesConfig, Finished, TrainConfig};
 use tickfuse_train::fit::Outcome;
+use tickfuse_train::latency::{LatencyOptions, LatencyReport, Mode, measure};
 use tickfuse_train::metrics::scores::Scores;
 use tickfuse_train::predict;
 
@@ -135,6 +137,7 @@ fn a_forecast_of_several_bars_reads_what_is_known_of_them() {
     let answers = predicted(&model, "NASDAQ");
     assert_eq!(answers.names.len(), 3 * 5);
     assert!(!answers.is_empty() && answers.values.iter().all(|v| v.is_finite()));
+    assert_eq!(pushed(&model, "NASDAQ"), answers.values);
     let Net::Tft(net) = &model.schema().net else {
         panic!("a tft")
     };
@@ -145,14 +148,63 @@ fn a_forecast_of_several_bars_reads_what_is_known_of_them() {
             .collect::<Vec<_>>(),
         ["week_sin"]
     );
+    assert_eq!(
+        (model.schema().arrival, arrival(&model).prepare_ns.is_some()),
+        (Arrival::PreRolled, true)
+    );
+    let refused = predict::bars(&with_known_price(&model), "NASDAQ", &newest_bars(), Some(6));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "input `week_sin` is known in advance, and the times of bars do not tell it: give whole windows instead"
+    );
 }
 
-/// Answers for the newest windows of a series of bars under a name.
-fn predicted(model: &Arc<Model>, symbol: &str) -> predict::Answers {
+fn arrival(model: &Arc<Model>) -> LatencyReport {
+    let options = LatencyOptions {
+        mode: Mode::Arrival,
+        cold: false,
+        n: 3,
+        warmup: 1,
+        cpu: None,
+    };
+    measure(model, options).unwrap()
+}
+
+/// The same model, were the price known in advance.
+fn with_known_price(model: &Model) -> Arc<Model> {
+    let mut schema = model.schema().clone();
+    let known = schema.inputs.iter_mut().find(|i| i.role == Role::Known);
+    known.unwrap().feature = Some(FeatureOp::Close);
+    let bytes = assemble(&schema, &nets::unpack(model.bundle()).unwrap()).unwrap();
+    Model::from_bytes(&bytes, OpenOptions::default()).unwrap()
+}
+
+/// The newest bars of a series.
+fn newest_bars() -> Vec<Bar> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/data/SP500.1d.parquet");
     let series = bars::read(&path, &ReadOptions::default()).unwrap().series;
-    let newest = &series[0].bars[series[0].bars.len() - 120..];
-    predict::bars(model, symbol, newest, Some(6)).unwrap()
+    series[0].bars[series[0].bars.len() - 120..].to_vec()
+}
+
+/// Answers for their windows under a name.
+fn predicted(model: &Arc<Model>, symbol: &str) -> predict::Answers {
+    predict::bars(model, symbol, &newest_bars(), Some(6)).unwrap()
+}
+
+/// What a stream answers to the same bars.
+fn pushed(model: &Arc<Model>, symbol: &str) -> Vec<f32> {
+    let mut stream = Stream::new(model).unwrap();
+    stream.set_max_missing_bars(6);
+    stream.set_category("symbol", symbol).unwrap();
+    let mut out = vec![0.0; model.schema().n_outputs()];
+    let mut all = Vec::new();
+    for bar in newest_bars() {
+        stream.prepare();
+        if let Step::Answer(_) = stream.push_bar(&bar, &mut out).unwrap() {
+            all.extend_from_slice(&out);
+        }
+    }
+    all
 }
 
 #[test]

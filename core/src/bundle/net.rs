@@ -328,13 +328,11 @@ impl Net {
         }
     }
 
-    /// Whether the family lets the rows before the last be run before that one arrives: all but bidirectional encoders and nets that
-    /// read rows of the future.
+    /// Whether the family lets the rows before the last be run before that one arrives: all but bidirectional encoders.
     #[must_use]
     pub fn arrival(&self) -> Arrival {
         match self {
             Self::QuantileTft(_) => Arrival::WholeWindow,
-            _ if self.n_ahead() > 0 => Arrival::WholeWindow,
             _ => Arrival::PreRolled,
         }
     }

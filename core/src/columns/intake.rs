@@ -222,33 +222,44 @@ impl Intake {
     /// # Errors
     /// [`RunError::NonFinite`], [`RunError::Category`].
     pub(crate) fn check_row(&self, values: &[f64], row: usize) -> Result<(), RunError> {
-        for (at, (column, value)) in self.columns.iter().zip(values).enumerate() {
-            match column.kind {
-                Kind::Code { n, unknown: None, .. } if code(*value, n).is_none() => {
-                    return Err(RunError::Category {
+        let mut columns = self.columns.iter().zip(values).enumerate();
+        columns.try_for_each(|(at, (column, value))| self.check_value(column, *value, [row, at]))
+    }
+
+    /// The same of a row of the future, of which only what is known in advance is read.
+    ///
+    /// # Errors
+    /// As [`Intake::check_row`].
+    pub(crate) fn check_ahead(&self, values: &[f64], row: usize) -> Result<(), RunError> {
+        let columns = self.columns.iter().zip(values).enumerate();
+        let mut known = columns.filter(|(_, (column, _))| column.role == Role::Known);
+        known.try_for_each(|(at, (column, value))| self.check_value(column, *value, [row, at]))
+    }
+
+    fn check_value(&self, column: &Column, value: f64, [row, at]: [usize; 2]) -> Result<(), RunError> {
+        match column.kind {
+            Kind::Code { n, unknown: None, .. } if code(value, n).is_none() => Err(RunError::Category {
+                window: 0,
+                row,
+                column: at,
+                n_categories: n,
+            }),
+            Kind::Real { scale, .. } if column.missing == Missing::Reject => {
+                let is_usable = match scale {
+                    Scale::Affine { center, recip } => (((value - center) * recip) as f32).is_finite(),
+                    Scale::Normalizer(place) => self.scalings[place].accepts(value),
+                };
+                match is_usable {
+                    true => Ok(()),
+                    false => Err(RunError::NonFinite {
                         window: 0,
                         row,
                         column: at,
-                        n_categories: n,
-                    });
+                    }),
                 }
-                Kind::Real { scale, .. } if column.missing == Missing::Reject => {
-                    let usable = match scale {
-                        Scale::Affine { center, recip } => (((value - center) * recip) as f32).is_finite(),
-                        Scale::Normalizer(place) => self.scalings[place].accepts(*value),
-                    };
-                    if !usable {
-                        return Err(RunError::NonFinite {
-                            window: 0,
-                            row,
-                            column: at,
-                        });
-                    }
-                }
-                _ => {}
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Rows in which a column of this role is read.

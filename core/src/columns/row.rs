@@ -109,13 +109,41 @@ impl Intake {
         work: &mut IntakeWork,
         to: usize,
     ) -> Result<Flags, RunError> {
+        let is_read = |role| role != Role::Static;
+        self.read_row(values, place, head, work, to, is_read)
+    }
+
+    /// The same of a row of the future, of which only what is known in advance is read.
+    ///
+    /// # Errors
+    /// As [`Intake::read`].
+    pub(crate) fn read_ahead<S: Copy + Into<f64>>(
+        &self,
+        values: &[S],
+        place: [usize; 2],
+        head: &Head,
+        work: &mut IntakeWork,
+        to: usize,
+    ) -> Result<Flags, RunError> {
+        self.read_row(values, place, head, work, to, |role| role == Role::Known)
+    }
+
+    fn read_row<S: Copy + Into<f64>>(
+        &self,
+        values: &[S],
+        place: [usize; 2],
+        head: &Head,
+        work: &mut IntakeWork,
+        to: usize,
+        is_read: impl Fn(Role) -> bool,
+    ) -> Result<Flags, RunError> {
         let mut flags = Flags::NONE;
         let [window, row] = place;
         let reals = &mut work.reals[to * self.stride()..];
         let codes = &mut work.codes[to * self.n_codes..];
         for (column, about) in self.columns.iter().enumerate() {
             let at = Place { window, row, column };
-            let is_read = about.role != Role::Static;
+            let is_read = is_read(about.role);
             match about.kind {
                 Kind::Code { place, n, unknown } if is_read => {
                     let value = values[column].into();
@@ -135,6 +163,14 @@ impl Intake {
             }
         }
         Ok(flags)
+    }
+
+    /// Columns that are handed in and known in advance.
+    pub(crate) fn known_columns(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().enumerate();
+        let known = columns
+            .filter(|(_, about)| about.role == Role::Known && !matches!(about.kind, Kind::Derived { .. }));
+        known.map(|(column, _)| column)
     }
 
     /// Checks of single rows; none where a normalizer depends on the window.

@@ -57,6 +57,11 @@ pub enum RunError {
         /// Rows found.
         found: usize,
     },
+    /// The model reads rows of the future, and none came.
+    NoFuture {
+        /// Most.
+        limit: usize,
+    },
     /// A batch of zero windows, or more than the session was made for.
     Batch {
         /// Largest batch of this session.
@@ -138,6 +143,10 @@ impl fmt::Display for RunError {
                     limit.min(&1)
                 )
             }
+            Self::NoFuture { limit } => write!(
+                f,
+                "expected 1 to {limit} rows of the future behind the row, which this model reads, found none"
+            ),
             Self::NonFinite { window, row, column } => {
                 write!(
                     f,
@@ -179,13 +188,15 @@ impl core::error::Error for RunError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// The model answers future bars from rows of the future.
-    Ahead {
-        /// How many.
-        n_ahead: usize,
-    },
     /// The model does not make its rows from bars.
     NoBars,
+    /// Rows of the future do not follow from the times of bars.
+    Unforeseen {
+        /// The first column that is known in advance and no calendar feature.
+        column: usize,
+    },
+    /// Rows of the future need the time from bar to bar, which the model does not say.
+    NoInterval,
     /// A set has no symbol of this number.
     Symbol {
         /// Symbols of the set.
@@ -236,14 +247,17 @@ impl From<RunError> for StreamError {
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ahead { n_ahead } => write!(
-                f,
-                "expected a model that answers at its last row, found one that reads {n_ahead} rows of the future: \
-                 a session takes those"
-            ),
             Self::NoBars => {
                 f.write_str("expected a model whose inputs are features of bars; this one takes rows")
             }
+            Self::Unforeseen { column } => write!(
+                f,
+                "expected calendar features in all columns known in advance, found something else in column {column}: \
+                 bars do not tell the rows of the future, which come with rows"
+            ),
+            Self::NoInterval => f.write_str(
+                "expected a model that says how far its bars are apart, for the times of bars of the future",
+            ),
             Self::Symbol { n_symbols, found } => {
                 write!(f, "symbol: expected a number below {n_symbols}, found {found}")
             }

@@ -5,6 +5,7 @@
 //! [`FeatureOp::warm_up`] is the number of bars before the first row; unless the text says otherwise, a
 //! feature over `n` bars gives its first value with bar `n`.
 
+use super::indicators::calendar;
 use super::params::{
     BollingerLine, Cycle, Deviation, EmaStart, Estimator, MacdForm, Smoothing, Wave, positive, within,
 };
@@ -174,6 +175,21 @@ impl FeatureOp {
         }
     }
 
+    /// Whether a bar's time alone decides the value, so that it is known in advance.
+    #[must_use]
+    pub fn is_of_time(&self) -> bool {
+        self.at(0).is_some()
+    }
+
+    /// The value at a bar that opens at `ts_ns`, where [`FeatureOp::is_of_time`].
+    #[must_use]
+    pub fn at(&self, ts_ns: i64) -> Option<f64> {
+        match *self {
+            Self::Calendar { cycle, wave } => Some(calendar(ts_ns, cycle, wave)),
+            _ => None,
+        }
+    }
+
     /// Bars before the first row, of a valid definition.
     #[must_use]
     pub fn warm_up(&self) -> usize {
@@ -266,6 +282,22 @@ mod tests {
 
     fn op(json: &str) -> Result<FeatureOp, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    #[test]
+    fn time_alone_decides_the_calendar() {
+        let hour = FeatureOp::Calendar {
+            cycle: Cycle::HourOfDay,
+            wave: Wave::Sin,
+        };
+        assert_eq!(
+            (hour.is_of_time(), hour.at(6 * 3_600_000_000_000)),
+            (true, Some(1.0))
+        );
+        assert_eq!(
+            (FeatureOp::Close.is_of_time(), FeatureOp::Close.at(0)),
+            (false, None)
+        );
     }
 
     fn refused(json: &str) -> String {

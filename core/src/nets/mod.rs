@@ -194,10 +194,18 @@ impl RowsNet {
         }
     }
 
-    /// Whether rows have terms of their own, so that windows may share them and be run up to their last row.
+    /// Whether rows have terms of their own, so that windows may be run up to their last row.
     pub(crate) fn has_terms(&self) -> bool {
         match self {
-            Self::Tft(net) => net.pre_rolls(),
+            Self::Tft(_) | Self::Xtrend(_) => true,
+            Self::QuantileTft(_) => false,
+        }
+    }
+
+    /// Whether windows may share those terms and be run side by side.
+    pub(crate) fn shares_terms(&self) -> bool {
+        match self {
+            Self::Tft(net) => net.ends_with_its_answer(),
             Self::QuantileTft(_) => false,
             Self::Xtrend(_) => true,
         }
@@ -209,6 +217,28 @@ impl RowsNet {
             Self::Tft(net) => net.terms(n_places),
             Self::QuantileTft(_) => RowTerms::none(),
             Self::Xtrend(net) => net.terms(n_places),
+        }
+    }
+
+    /// Room for the terms of the rows of the future, where the net reads any.
+    pub(crate) fn terms_ahead(&self) -> RowTerms {
+        match self {
+            Self::Tft(net) => net.terms_ahead(),
+            Self::QuantileTft(_) | Self::Xtrend(_) => RowTerms::none(),
+        }
+    }
+
+    /// The terms of a row of the future, the first of `rows`, at its place, for the statics that began.
+    pub(crate) fn add_ahead(
+        &self,
+        kernels: &Kernels,
+        work: &mut RowsWork,
+        rows: Rows<'_>,
+        place: usize,
+        terms: &mut RowTerms,
+    ) {
+        if let (Self::Tft(net), RowsWork::Tft(work)) = (self, work) {
+            net.add_ahead(kernels, work, rows, place, terms);
         }
     }
 
@@ -253,22 +283,23 @@ impl RowsNet {
         }
     }
 
-    /// The last row of a window whose other rows were run, its terms at `place`; may be repeated with another row.
+    /// The last row of a window whose other rows were run, its terms at a place, and so many rows of the future; may be repeated with
+    /// others.
     pub(crate) fn finish<'w>(
         &self,
         kernels: &Kernels,
         work: &'w mut RowsWork,
-        terms: &mut RowTerms,
-        place: usize,
+        (terms, place): (&mut RowTerms, usize),
+        ahead: (&mut RowTerms, usize),
     ) -> &'w [Lane] {
         match (self, work) {
-            (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, terms, place),
+            (Self::Tft(net), RowsWork::Tft(work)) => net.finish(kernels, work, (terms, place), ahead),
             (Self::Xtrend(net), RowsWork::Xtrend(work)) => net.finish(kernels, work, terms, place),
             _ => &[],
         }
     }
 
-    /// Buffers for windows side by side, where [`RowsNet::has_terms`].
+    /// Buffers for windows side by side, where [`RowsNet::shares_terms`].
     pub(crate) fn neighbours(&self) -> Option<RowsNeighbours> {
         match self {
             Self::Tft(net) => Some(RowsNeighbours::Tft(net.neighbours())),

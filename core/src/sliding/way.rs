@@ -233,7 +233,7 @@ impl Terms {
     fn new(model: &Model, net: &RowsNet, n_places: usize) -> Option<Self> {
         let own = net
             .neighbours()
-            .filter(|_| net.has_terms() && model.intake.shares_rows())?;
+            .filter(|_| net.shares_terms() && model.intake.shares_rows())?;
         Some(Self {
             intake: model.intake.work_of(n_places),
             checks: model.intake.row_checks(),

@@ -170,14 +170,13 @@ impl Bank {
         Ok(())
     }
 
-    /// Takes `n` saved rows that were checked.
+    /// Takes `n` saved rows that were checked, without rows before them.
     pub(super) fn restore(
         &mut self,
         lookback: usize,
         n: usize,
         from: &mut Reader<'_>,
     ) -> Result<(), StateError> {
-        self.reset();
         self.since_imputed = from.count("rows since a replaced value", lookback)?;
         self.x.fill(0.0);
         for _ in 0..n {

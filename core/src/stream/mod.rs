@@ -3,7 +3,11 @@
 //! [`Stream::push`] gives the bits of [`Session::run`](crate::Session::run) on the same window, in whatever order rows were
 //! pushed, peeked and prepared. What may be done before a row arrives is done by [`Stream::prepare`]; without it the same is done
 //! when the row arrives, and the answer only comes later.
+//!
+//! Where a model answers steps of the future from what is known of them, such as the hour of the day, a row comes with the rows of that
+//! future behind it. Bars need none where the calendar is all that is known.
 
+mod ahead;
 mod bank;
 mod bars;
 mod past;
@@ -13,6 +17,7 @@ mod state;
 mod way;
 mod whole;
 
+use crate::bundle::Schema;
 use crate::error::{RunError, StreamError};
 use crate::features::{Bar, Ready};
 use crate::flags::Flags;
@@ -53,19 +58,14 @@ impl Stream {
     /// A stream without rows. Bars are taken where the model makes its rows from bars.
     ///
     /// # Errors
-    /// [`StreamError::Ahead`] for a model that reads rows of the future: a [`Session`](crate::Session) takes those.
+    /// None today: every model has streams.
     pub fn new(model: &Arc<Model>) -> Result<Self, StreamError> {
-        let schema = model.schema();
-        if schema.net.n_ahead() > 0 {
-            return Err(StreamError::Ahead {
-                n_ahead: schema.net.n_ahead(),
-            });
-        }
+        let bars = model.bar_rows().ok();
         Ok(Self {
             model: Arc::clone(model),
             way: Way::new(model),
             n_rows: 0,
-            bars: model.bar_rows().ok().map(Bars::new),
+            bars: bars.map(|rows| Bars::new(rows, model.schema())),
         })
     }
 
@@ -115,6 +115,11 @@ impl Stream {
 
     /// Takes a raw row `[n_features]` and writes the answer for the window it ends to `out [n_outputs]`.
     ///
+    /// Of a model that reads rows of the future those lie behind the row as in a window: `row [1 + n, n_features]` for n of 1 to `n_ahead`
+    /// steps, which `out [n, n_columns]` speaks of, with the bits of [`Session::run_lengths`](crate::Session::run_lengths). Only columns
+    /// known in advance are read of them, and nothing is kept: the next row brings its own. Where these are the same, moved up by a row,
+    /// only the last one is new work.
+    ///
     /// # Errors
     /// [`RunError`]; then the row is not taken and nothing was written.
     pub fn push<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
@@ -128,8 +133,9 @@ impl Stream {
     /// # Errors
     /// As [`Stream::push`].
     pub fn peek<S: Sample>(&mut self, row: &[S], out: &mut [f32]) -> Result<Step, RunError> {
-        expect_input(self.model.schema().n_features(), row.len())?;
-        expect_output(self.model.schema().n_outputs(), out.len())?;
+        let schema = self.model.schema();
+        let n_steps = expect_row(schema, row.len())?;
+        expect_output(n_steps * schema.n_columns(), out.len())?;
         let remaining = self.remaining();
         let answer = self.way.answer(&self.model, row, remaining == 1, out)?;
         Ok(match answer {
@@ -141,21 +147,26 @@ impl Stream {
     }
 
     /// Takes a raw row as [`Stream::push`] does, without an answer: a row of the past that nobody acts on. The work of the answers
-    /// that are left out is never done.
+    /// that are left out is never done. Rows of the future behind it may be left out, too.
     ///
     /// # Errors
     /// As [`Stream::push`].
     pub fn replay<S: Sample>(&mut self, row: &[S]) -> Result<(), RunError> {
-        expect_input(self.model.schema().n_features(), row.len())?;
+        let schema = self.model.schema();
+        if row.len() != schema.n_features() {
+            expect_row(schema, row.len())?;
+        }
         self.way.lay(&self.model, row)?;
         self.take();
         Ok(())
     }
 
-    /// Takes a bar: makes its row and pushes that. A bar behind too large a gap begins the series anew.
+    /// Takes a bar: makes its row and pushes that. A bar behind too large a gap begins the series anew. Where the model answers for bars
+    /// of the future, what is known of them follows from the times at which they are due, one bar interval after the other.
     ///
     /// # Errors
-    /// [`StreamError::NoBars`] where the model does not make its rows from bars; [`StreamError::Feature`] for a bar that is
+    /// [`StreamError::NoBars`] where the model does not make its rows from bars; [`StreamError::Unforeseen`] or
+    /// [`StreamError::NoInterval`] where times alone do not tell the future that it reads; [`StreamError::Feature`] for a bar that is
     /// refused, which leaves the stream as it was; [`StreamError::Run`] for a row that is, which begins the series anew.
     pub fn push_bar(&mut self, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
         expect_output(self.model.schema().n_outputs(), out.len())?;
@@ -185,7 +196,9 @@ impl Stream {
         let Some(mut bars) = self.bars.take() else {
             return Err(StreamError::NoBars);
         };
-        let step = self.take_row_of(&mut bars, bar, take);
+        let step = bars
+            .suffice()
+            .and_then(|()| self.take_row_of(&mut bars, bar, take));
         self.bars = Some(bars);
         step
     }
@@ -196,7 +209,7 @@ impl Stream {
         bar: &Bar,
         take: impl FnOnce(&mut Self, &[f64]) -> Result<Step, RunError>,
     ) -> Result<Step, StreamError> {
-        if bars.is_gap(bar, self.model.schema().bar_interval_ns) {
+        if bars.is_gap(bar) {
             bar.validate()?;
             bars.reset();
             self.reset_rows();
@@ -204,7 +217,7 @@ impl Stream {
         let ready = bars.rows.push(bar)?;
         match ready {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => take(self, bars.rows.row()).map_err(|error| {
+            Ready::Row => take(self, bars.row(bar.ts_ns)).map_err(|error| {
                 bars.reset();
                 self.reset_rows();
                 error.into()
@@ -221,20 +234,22 @@ impl Stream {
         let Some(mut bars) = self.bars.take() else {
             return Err(StreamError::NoBars);
         };
-        let step = self.peek_row_of(&mut bars, bar, out);
+        let step = bars
+            .suffice()
+            .and_then(|()| self.peek_row_of(&mut bars, bar, out));
         self.bars = Some(bars);
         step
     }
 
     fn peek_row_of(&mut self, bars: &mut Bars, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
-        if bars.is_gap(bar, self.model.schema().bar_interval_ns) {
+        if bars.is_gap(bar) {
             bar.validate()?;
             let remaining = bars.rows.warm_up() + self.lookback() - 1;
             return Ok(Step::WarmingUp { remaining });
         }
         match bars.rows.peek(bar)? {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => Ok(self.peek(bars.rows.row(), out)?),
+            Ready::Row => Ok(self.peek(bars.row(bar.ts_ns), out)?),
         }
     }
 
@@ -253,7 +268,19 @@ impl Stream {
     /// Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether nothing is left.
     pub fn prepare_some(&mut self, budget: usize) -> bool {
         let is_due = self.remaining() == 1;
-        self.way.prepare(&self.model, is_due, budget)
+        let is_done = self.way.prepare(&self.model, is_due, budget);
+        if is_done && is_due {
+            self.expect_bar();
+        }
+        is_done
+    }
+
+    /// Prepares for what is known of the bars behind the next one, if that comes in time.
+    fn expect_bar(&mut self) {
+        let Some(bars) = &mut self.bars else { return };
+        if let Some(next_ns) = bars.next_ns() {
+            self.way.expect(&self.model, bars.future(next_ns));
+        }
     }
 
     /// Forgets every row and bar.
@@ -277,6 +304,23 @@ impl Stream {
 
     fn lookback(&self) -> usize {
         self.model.schema().lookback()
+    }
+}
+
+/// Steps that a row of so many values is answered for.
+fn expect_row(schema: &Schema, found: usize) -> Result<usize, RunError> {
+    let (limit, n_features) = (schema.net.n_ahead(), schema.n_features());
+    match limit {
+        0 => expect_input(n_features, found).map(|()| 1),
+        _ if found == n_features => Err(RunError::NoFuture { limit }),
+        _ if found < n_features || !found.is_multiple_of(n_features) => Err(RunError::InputLength {
+            expected: (1 + limit) * n_features,
+            found,
+        }),
+        _ => match found / n_features - 1 {
+            found if found > limit => Err(RunError::DecoderLength { limit, found }),
+            n_steps => Ok(n_steps),
+        },
     }
 }
 

@@ -3,15 +3,15 @@
 //! What the net makes of a row alone is kept for as long as a window holds the row, so that only the recurrence and what follows
 //! it is run for every window.
 
+use super::ahead::Ahead;
 use super::past::Past;
 use crate::bundle::Arrival;
 use crate::columns::answer::Finish;
 use crate::columns::{Head, IntakeWork};
-use crate::error::{RunError, StateError};
+use crate::error::RunError;
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::{Contexts, OpenNet, RowTerms, RowsNet, RowsWork};
-use crate::saved::{Reader, Writer};
 use crate::session::Sample;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,9 +24,10 @@ pub(super) struct Rolled {
     head: Head,
     work: RowsWork,
     finish: Finish,
-    past: Past,
+    pub(super) past: Past,
     /// A ring of `lookback` places.
     terms: RowTerms,
+    ahead: Ahead,
     /// Remarks about the row at every place.
     remarks: Vec<Flags>,
     /// Place of the window's first row.
@@ -55,6 +56,7 @@ impl Rolled {
             finish: Finish::new(model.schema()),
             past: Past::new(model),
             terms: net.terms(lookback),
+            ahead: Ahead::new(model, net),
             remarks: vec![Flags::NONE; lookback],
             first: 0,
             n_terms: 0,
@@ -63,7 +65,7 @@ impl Rolled {
         }
     }
 
-    /// The answer for the window that `row` ends, if that `is_due`.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
@@ -71,28 +73,56 @@ impl Rolled {
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.lay(model, row)?;
+        let n_ahead = self.past.lay(model, row)?;
         match &model.net {
-            OpenNet::Rows(net) if is_due => self.finish(model, net, out).map(Some),
+            OpenNet::Rows(net) if is_due => self.finish(model, net, n_ahead, out).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// The answer for the row that was laid last.
-    fn finish(&mut self, model: &Model, net: &RowsNet, out: &mut [f32]) -> Result<Flags, RunError> {
+    /// The answers for the row that was laid last and so many of the future.
+    fn finish(
+        &mut self,
+        model: &Model,
+        net: &RowsNet,
+        n_ahead: usize,
+        out: &mut [f32],
+    ) -> Result<Flags, RunError> {
         let (lookback, kernels) = (model.schema().lookback(), model.kernels);
         self.roll(model, net, usize::MAX)?;
         self.add_terms(model, net, lookback - 1..lookback)?;
         let place = self.place(lookback - 1);
         let mut flags = self.flags;
         flags.insert(self.remarks[place]);
-        let z = net.finish(kernels, &mut self.work, &mut self.terms, place);
+        flags.insert(self.add_ahead(model, net, n_ahead)?);
+        let (terms, ahead) = ((&mut self.terms, place), (self.ahead.terms(), n_ahead));
+        let z = net.finish(kernels, &mut self.work, terms, ahead);
         let (scalings, targets) = (&model.intake.scalings, self.head.targets());
-        flags.insert(
-            self.finish
-                .step(kernels, scalings, targets, bytemuck::must_cast_slice(z), out),
-        );
+        let n = self.finish.n_columns();
+        let steps = z
+            .chunks_exact(z.len() * n / out.len())
+            .zip(out.chunks_exact_mut(n));
+        for (z, out) in steps {
+            let z = bytemuck::must_cast_slice(z);
+            flags.insert(self.finish.step(kernels, scalings, targets, z, out));
+        }
         Ok(flags)
+    }
+
+    fn add_ahead(&mut self, model: &Model, net: &RowsNet, n: usize) -> Result<Flags, RunError> {
+        let buffers = (&mut self.intake, &mut self.work);
+        self.ahead.add(model, net, (&self.past, n), &self.head, buffers)
+    }
+
+    /// Has the terms of rows of the future that are likely to come with the next row, which is due an answer.
+    pub(super) fn expect(&mut self, model: &Model, future: &[f64]) {
+        let OpenNet::Rows(net) = &model.net else { return };
+        if self.n_run + 1 != model.schema().lookback() {
+            return;
+        }
+        self.past.lay_ahead(future);
+        // What no window could hold is refused when it comes.
+        let _ = self.add_ahead(model, net, future.len() / model.schema().n_features());
     }
 
     /// Runs up to `budget` of the rows before the last; whether none is left.
@@ -118,12 +148,13 @@ impl Rolled {
 
     /// What the first row says. Terms hold for other statics than theirs no more, nor where they depend on a row's number.
     fn begin(&mut self, model: &Model, net: &RowsNet) -> Result<(), RunError> {
-        let (flags, has_changed) = self.head.read(&model.intake, self.past.window())?;
+        let (flags, has_changed) = self.head.read(&model.intake, self.past.window(0))?;
         self.flags = flags;
         if has_changed {
             self.head.keep();
             let head = self.head.row(&model.intake);
             net.begin(model.kernels, &mut self.work, head);
+            self.ahead.forget();
         }
         if has_changed || !model.intake.shares_rows() {
             self.n_terms = 0;
@@ -170,12 +201,13 @@ impl Rolled {
     pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
         // Terms in the last place are those of a row that was only looked at.
         self.n_terms = self.n_terms.min(model.schema().lookback() - 1);
-        self.past.lay(model, row)
+        self.past.lay(model, row).map(drop)
     }
 
     /// Keeps the row of the last answer.
     pub(super) fn take(&mut self) {
         self.past.take();
+        self.ahead.take();
         self.n_run = 0;
         self.n_terms = self.n_terms.saturating_sub(1);
         self.first = self.place(1);
@@ -196,32 +228,6 @@ impl Rolled {
         (self.n_run, self.n_terms) = (0, 0);
     }
 
-    /// Writes the last `n` rows taken.
-    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
-        self.past.save(n, to);
-    }
-
-    /// Whether a window could hold each of `n` saved rows.
-    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
-        self.past.check(model, n, from)
-    }
-
-    /// Takes `n` saved rows that were checked.
-    pub(super) fn restore(
-        &mut self,
-        model: &Model,
-        n: usize,
-        from: &mut Reader<'_>,
-    ) -> Result<(), StateError> {
-        self.reset();
-        for row in 0..n {
-            let laid = self.past.lay_saved(model, from)?;
-            laid.map_err(|_| StateError::Row { row })?;
-            self.take();
-        }
-        Ok(())
-    }
-
     /// Becomes what `source`, of the same model, is.
     pub(super) fn copy_from(&mut self, source: &Self) {
         let Self {
@@ -231,6 +237,7 @@ impl Rolled {
             finish: _,
             past,
             terms,
+            ahead,
             remarks,
             first,
             n_terms,
@@ -241,6 +248,7 @@ impl Rolled {
         work.copy_from(&source.work);
         past.copy_from(&source.past);
         terms.copy_from(&source.terms);
+        ahead.copy_from(&source.ahead);
         remarks.copy_from_slice(&source.remarks);
         (*first, *n_terms, *n_run, *flags) = (source.first, source.n_terms, source.n_run, source.flags);
     }

@@ -145,7 +145,8 @@ impl StreamSet {
     }
 
     /// Takes a raw row of every symbol, `rows [n_symbols, n_features]`, and writes to `out [n_symbols, n_outputs]` and `steps
-    /// [n_symbols]` what [`Stream::push`] would have given for each. Rows of stacks share their products.
+    /// [n_symbols]` what [`Stream::push`] would have given for each. Rows of stacks share their products. Of a
+    /// model that reads rows of the future all `n_ahead` of them lie behind each row: `rows [n_symbols, 1 + n_ahead, n_features]`.
     ///
     /// # Errors
     /// Lengths, and [`StreamError::Row`] with the first symbol whose row is refused. Then no row is taken, no
@@ -172,8 +173,11 @@ impl StreamSet {
         steps: &mut [Step],
     ) -> Result<(), StreamError> {
         let (n, schema) = (self.streams.len(), self.model.schema());
-        let (n_features, n_outputs) = (schema.n_features(), schema.n_outputs());
-        expect_input(n * n_features, rows.len())?;
+        let (n_row, n_outputs) = (
+            (1 + schema.net.n_ahead()) * schema.n_features(),
+            schema.n_outputs(),
+        );
+        expect_input(n * n_row, rows.len())?;
         expect_output(n * n_outputs, out.len())?;
         if steps.len() != n {
             return Err(StreamError::Steps {
@@ -188,11 +192,11 @@ impl StreamSet {
         } = self;
         match (&model.net, banks) {
             (OpenNet::Lstm(net), Some(banks)) => {
-                lay_all(model, net, streams, rows.chunks_exact(n_features))?;
+                lay_all(model, net, streams, rows.chunks_exact(n_row))?;
                 answer_all(model, net, streams, banks, out, steps);
                 Ok(())
             }
-            _ => answer_each(streams, rows.chunks_exact(n_features), out, steps),
+            _ => answer_each(streams, rows.chunks_exact(n_row), out, steps),
         }
     }
 

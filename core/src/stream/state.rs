@@ -137,7 +137,10 @@ impl Clone for Stream {
             model: Arc::clone(&self.model),
             way: Way::new(&self.model),
             n_rows: 0,
-            bars: self.bars.as_ref().map(|bars| Bars::new(bars.rows.clone())),
+            bars: self
+                .bars
+                .as_ref()
+                .map(|bars| Bars::new(bars.rows.clone(), self.model.schema())),
         };
         copy.clone_from(self);
         copy

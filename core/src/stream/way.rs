@@ -35,7 +35,7 @@ impl Way {
         }
     }
 
-    /// The answer for the window that `row` ends, if that `is_due`. The row lies ready to be kept.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`. The row lies ready to be kept.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
@@ -79,6 +79,13 @@ impl Way {
         }
     }
 
+    /// Does what these rows of the future, which are likely to come with the next row, allow already; all else is prepared.
+    pub(super) fn expect(&mut self, model: &Model, future: &[f64]) {
+        if let Self::Rolled(way) = self {
+            way.expect(model, future);
+        }
+    }
+
     /// Forgets every row.
     pub(super) fn reset(&mut self) {
         match self {
@@ -92,8 +99,7 @@ impl Way {
     pub(super) fn save(&self, model: &Model, n: usize, to: &mut Writer<'_>) {
         match self {
             Self::Bank(way) => way.save(model.schema().lookback(), to),
-            Self::Rolled(way) => way.save(n, to),
-            Self::Whole(way) => way.save(n, to),
+            Self::Rolled(Rolled { past, .. }) | Self::Whole(Whole { past, .. }) => past.save(n, to),
         }
     }
 
@@ -110,8 +116,7 @@ impl Way {
     pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
         match self {
             Self::Bank(way) => way.check(model.schema().lookback(), n, from),
-            Self::Rolled(way) => way.check(model, n, from),
-            Self::Whole(way) => way.check(model, n, from),
+            Self::Rolled(Rolled { past, .. }) | Self::Whole(Whole { past, .. }) => past.check(model, n, from),
         }
     }
 
@@ -122,10 +127,12 @@ impl Way {
         n: usize,
         from: &mut Reader<'_>,
     ) -> Result<(), StateError> {
+        self.reset();
         match self {
             Self::Bank(way) => way.restore(model.schema().lookback(), n, from),
-            Self::Rolled(way) => way.restore(model, n, from),
-            Self::Whole(way) => way.restore(model, n, from),
+            Self::Rolled(Rolled { past, .. }) | Self::Whole(Whole { past, .. }) => {
+                past.restore(model, n, from)
+            }
         }
     }
 

@@ -1,18 +1,17 @@
 //! Nets that read a window at once: all of it is run when its last row arrives.
 
 use super::past::Past;
-use crate::error::{RunError, StateError};
+use crate::error::RunError;
 use crate::flags::Flags;
 use crate::model::Model;
 use crate::nets::Contexts;
-use crate::saved::{Reader, Writer};
 use crate::session::{Sample, Session};
 use alloc::sync::Arc;
 
 /// The rows of the window, and what runs it.
 pub(super) struct Whole {
     session: Session,
-    past: Past,
+    pub(super) past: Past,
     /// What the session attends to, of an X-Trend.
     contexts: Option<Contexts>,
 }
@@ -27,7 +26,7 @@ impl Whole {
         }
     }
 
-    /// The answer for the window that `row` ends, if that `is_due`.
+    /// The answer for the window that `row` ends, rows of the future behind it, if that `is_due`.
     pub(super) fn answer<S: Sample>(
         &mut self,
         model: &Model,
@@ -35,16 +34,18 @@ impl Whole {
         is_due: bool,
         out: &mut [f32],
     ) -> Result<Option<Flags>, RunError> {
-        self.lay(model, row)?;
-        match is_due {
-            true => self.session.run(self.past.values(), out).map(Some),
-            false => Ok(None),
+        let n_ahead = self.past.lay(model, row)?;
+        if !is_due {
+            return Ok(None);
         }
+        let (values, n_encoder) = (self.past.window(n_ahead).values, model.schema().lookback());
+        let flags = self.session.run_lengths(values, n_encoder, n_ahead, out)?;
+        Ok(Some(flags))
     }
 
     /// Lays a row ready to be kept, without an answer.
     pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
-        self.past.lay(model, row)
+        self.past.lay(model, row).map(drop)
     }
 
     /// Keeps the row of the last answer.
@@ -67,32 +68,6 @@ impl Whole {
     pub(super) fn set_contexts(&mut self, contexts: &Contexts) -> Result<(), RunError> {
         self.session.set_contexts(contexts)?;
         self.contexts = Some(contexts.clone());
-        Ok(())
-    }
-
-    /// Writes the last `n` rows taken.
-    pub(super) fn save(&self, n: usize, to: &mut Writer<'_>) {
-        self.past.save(n, to);
-    }
-
-    /// Whether a window could hold each of `n` saved rows.
-    pub(super) fn check(&mut self, model: &Model, n: usize, from: &mut Reader<'_>) -> Result<(), StateError> {
-        self.past.check(model, n, from)
-    }
-
-    /// Takes `n` saved rows that were checked.
-    pub(super) fn restore(
-        &mut self,
-        model: &Model,
-        n: usize,
-        from: &mut Reader<'_>,
-    ) -> Result<(), StateError> {
-        self.reset();
-        for row in 0..n {
-            let laid = self.past.lay_saved(model, from)?;
-            laid.map_err(|_| StateError::Row { row })?;
-            self.take();
-        }
         Ok(())
     }
 

@@ -4,7 +4,8 @@ use crate::common::families;
 use crate::common::{Shape, file, noise, schema, tensors};
 use std::sync::Arc;
 use tickfuse_core::bundle::{
-    Arrival, Input, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Schema, Tables, TftRules,
+    Arrival, Derived, Input, MaskRule, Net, NormalizerSource, OutputKind, Precision, QuantileTftConfig, Role,
+    Scaler, Schema, Tables, TftRules, Variable,
 };
 use tickfuse_core::features::{Bar, FeatureOp, standard_set};
 use tickfuse_core::{Level, Model, OpenOptions};
@@ -40,6 +41,13 @@ pub(crate) fn raw_row(schema: &Schema, step: usize, is_sound: bool) -> Vec<f32> 
         .enumerate()
         .map(value)
         .collect()
+}
+
+/// A raw row with `n` rows of the future as those would come; now and then one of them is unsound.
+pub(crate) fn row_with_future(schema: &Schema, step: usize, n: usize, is_sound: bool) -> Vec<f32> {
+    let unsound = (!is_sound).then_some(step % (n + 1));
+    let row = |k: usize| raw_row(schema, step + k, Some(k) != unsound);
+    (0..=n).flat_map(row).collect()
 }
 
 pub(crate) fn shapes() -> [Shape; 5] {
@@ -117,7 +125,84 @@ pub(crate) fn families() -> Vec<Schema> {
     };
     let with_tables: Vec<Schema> = [0, 1, 5, 7].map(|i| tabulated(&all[i])).into();
     all.extend(with_tables);
+    all.extend(decoders());
+    let ahead = all.last().map(tabulated);
+    all.extend(ahead);
     all
+}
+
+/// Models that read rows of the future.
+fn decoders() -> Vec<Schema> {
+    let tft = |size| Schema {
+        arrival: Arrival::PreRolled,
+        ..families::tft_schema(size)
+    };
+    let small = tft(families::SMALL_TFT);
+    let open = TftRules {
+        mask: MaskRule::Open,
+        ..TftRules::GOOGLE
+    };
+    let mut of_encoder = small.clone();
+    of_encoder.normalizers[0].source = NormalizerSource::Encoder {
+        input: "observed0".into(),
+        epsilon: 1e-3,
+        center: true,
+    };
+    vec![
+        Schema {
+            arrival: Arrival::WholeWindow,
+            ..small.clone()
+        },
+        tft(families::TftSize {
+            n_hidden: 40,
+            n_layers: 2,
+            lookback: 9,
+            n_ahead: 1,
+            rules: TftRules::GOOGLE,
+            ..families::SMALL_TFT
+        }),
+        tft(families::TftSize {
+            n_static: 0,
+            n_known: 3,
+            n_ahead: 4,
+            rules: open,
+            ..families::SMALL_TFT
+        }),
+        tft(families::TftSize {
+            n_known: 0,
+            ..families::SMALL_TFT
+        }),
+        tft(families::TftSize {
+            lookback: 1,
+            ..families::SMALL_TFT
+        }),
+        with_relative_time(small.clone()),
+        of_encoder,
+        small,
+    ]
+}
+
+/// With a column that depends on a row's place in the window.
+fn with_relative_time(mut schema: Schema) -> Schema {
+    let name = String::from("relative");
+    schema.inputs.push(Input {
+        role: Role::Known,
+        derived: Some(Derived::RelativeTime),
+        ..Input::real(name.clone(), Scaler::IDENTITY)
+    });
+    if let Net::Tft(net) = &mut schema.net {
+        let variable = Variable {
+            columns: vec![name.clone()],
+            width: 2,
+            name,
+            n_categories: None,
+            padding: false,
+            table: None,
+        };
+        net.encoder_variables.push(variable.clone());
+        net.decoder_variables.push(variable);
+    }
+    schema
 }
 
 /// A model of two features of bars.

@@ -1,7 +1,7 @@
 //! Sets of streams against streams of their own: the same bits, whatever happens to the other symbols.
 
 use crate::common::{self, Shape, file, noise, schema, tensors};
-use crate::models::{SMALL, bar, families, levels, of_bars, raw_row, shapes};
+use crate::models::{SMALL, bar, families, levels, of_bars, row_with_future, shapes};
 use tickfuse_core::bundle::{Precision, Schema};
 use tickfuse_core::error::{RunError, StreamError};
 use tickfuse_core::{Level, Model, OpenOptions, Step, Stream, StreamSet};
@@ -35,7 +35,8 @@ impl Twins {
     fn all(&mut self, step: usize, is_sound: bool, keep: bool) {
         let n = self.alone.len();
         let unsound = (!is_sound).then_some(step % n);
-        let row = |i| raw_row(&self.schema, step * n + i, Some(i) != unsound);
+        let n_ahead = self.schema.net.n_ahead();
+        let row = |i| row_with_future(&self.schema, step * n + i, n_ahead, Some(i) != unsound);
         let rows: Vec<f32> = (0..n).flat_map(row).collect();
         let mut out = vec![7.0; n * self.n_outputs];
         let mut steps = vec![UNTOUCHED; n];
@@ -43,7 +44,7 @@ impl Twins {
             true => self.set.push_all(&rows, &mut out, &mut steps),
             false => self.set.peek_all(&rows, &mut out, &mut steps),
         };
-        let each = rows.chunks_exact(self.schema.n_features()).enumerate();
+        let each = rows.chunks_exact(rows.len() / n).enumerate();
         let mut expected = vec![7.0; self.n_outputs];
         if let Err(error) = done {
             let mut refused = each.filter_map(|(symbol, row)| {
@@ -67,7 +68,7 @@ impl Twins {
 
     /// A row of one symbol.
     fn one(&mut self, step: usize, symbol: usize, keep: bool) {
-        let row = raw_row(&self.schema, step, true);
+        let row = row_with_future(&self.schema, step, self.schema.net.n_ahead(), true);
         let (mut found, mut expected) = (vec![7.0; self.n_outputs], vec![7.0; self.n_outputs]);
         let alone = &mut self.alone[symbol];
         let steps = match keep {

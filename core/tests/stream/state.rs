@@ -21,10 +21,14 @@ fn stream(bytes: &[u8], level: Level) -> Stream {
     Stream::new(&Model::from_bytes(bytes, options).unwrap()).unwrap()
 }
 
-/// Bits of an answer.
+/// Bits of an answer; rows of the future are like the row.
 fn push(stream: &mut Stream, row: &[f32]) -> (Step, Vec<u32>) {
-    let mut out = vec![0.0; stream.model().schema().n_outputs()];
-    let step = stream.push(row, &mut out).unwrap();
+    let schema = stream.model().schema();
+    let (row, mut out) = (
+        row.repeat(1 + schema.net.n_ahead()),
+        vec![0.0; schema.n_outputs()],
+    );
+    let step = stream.push(&row, &mut out).unwrap();
     (step, out.iter().map(|value| value.to_bits()).collect())
 }
 

@@ -1,8 +1,8 @@
 //! A stream beside the session that is asked about its windows.
 
 use crate::common::noise;
-use crate::models::raw_row;
-use tickfuse_core::bundle::{Input, Missing, Schema};
+use crate::models::row_with_future;
+use tickfuse_core::bundle::{Input, Missing, Role, Schema};
 use tickfuse_core::error::RunError;
 use tickfuse_core::{Flags, Level, Model, OpenOptions, Session, Step, Stream};
 
@@ -35,14 +35,17 @@ impl Twin {
         }
     }
 
-    /// What `run` says of the last rows and this one.
+    /// What `run_lengths` says of the last rows and this one with its rows of the future.
     fn expected(&mut self, row: &[f32]) -> Result<Option<(Flags, Vec<f32>)>, RunError> {
-        let lookback = self.schema.lookback();
-        let refused = |(x, input): (&f32, &Input)| !x.is_finite() && input.missing == Missing::Reject;
-        if let Some(column) = row.iter().zip(&self.schema.inputs).position(refused) {
+        let (lookback, limit) = (self.schema.lookback(), self.schema.net.n_ahead());
+        let n_ahead = row.len() / self.schema.n_features() - 1;
+        if limit > 0 && n_ahead == 0 {
+            return Err(RunError::NoFuture { limit });
+        }
+        if let Some([k, column]) = self.refused(row) {
             return Err(RunError::NonFinite {
                 window: 0,
-                row: lookback - 1,
+                row: lookback - 1 + k,
                 column,
             });
         }
@@ -51,14 +54,31 @@ impl Twin {
         }
         let from = self.rows.len() + 1 - lookback;
         let window: Vec<f32> = self.rows[from..].iter().flatten().chain(row).copied().collect();
-        let mut out = vec![0.0; self.schema.n_outputs()];
-        let flags = self.session.run(&window, &mut out)?;
+        let mut out = vec![0.0; n_ahead.max(1) * self.schema.n_columns()];
+        let flags = self.session.run_lengths(&window, lookback, n_ahead, &mut out)?;
         Ok(Some((flags, out)))
+    }
+
+    /// Which value no window could hold: its row, counted from the one that arrives, and column.
+    fn refused(&self, row: &[f32]) -> Option<[usize; 2]> {
+        let inputs = &self.schema.inputs;
+        let is_refused = |k: usize, x: f32, input: &Input| {
+            !x.is_finite() && input.missing == Missing::Reject && (k == 0 || input.role == Role::Known)
+        };
+        let mut rows = row.chunks(self.schema.n_features()).enumerate();
+        rows.find_map(|(k, row)| {
+            let column = row
+                .iter()
+                .zip(inputs)
+                .position(|(x, input)| is_refused(k, *x, input))?;
+            Some([k, column])
+        })
     }
 
     fn check(&mut self, row: &[f32], keep: bool) {
         let expected = self.expected(row);
-        let untouched = vec![7.0; self.schema.n_outputs()];
+        let n_steps = (row.len() / self.schema.n_features() - 1).max(1);
+        let untouched = vec![7.0; n_steps * self.schema.n_columns()];
         let mut out = untouched.clone();
         let found = match keep {
             true => self.stream.push(row, &mut out),
@@ -81,10 +101,10 @@ impl Twin {
                     "{expected:?} {out:?}"
                 );
             }
-            (expected, found) => panic!("{expected:?} {found:?}"),
+            (expected, found) => panic!("{:?}: {expected:?} {found:?}", self.schema.net),
         }
         if keep {
-            self.rows.push(row.to_vec());
+            self.rows.push(row[..self.schema.n_features()].to_vec());
         }
     }
 
@@ -121,7 +141,13 @@ pub(crate) fn operate(schema: &Schema, bytes: &[u8], level: Level, n: usize) -> 
     let mut twin = Twin::new(schema, bytes, level);
     for step in 0..n {
         let dice = ((noise(9, step) + 1.0) * 50.0) as usize;
-        let row = raw_row(schema, step, !dice.is_multiple_of(17));
+        // Mostly the whole future, each time moved up by a row.
+        let n_ahead = match (schema.net.n_ahead(), dice % 7) {
+            (0, _) => 0,
+            (n, 0) => step % (n + 1),
+            (n, _) => n,
+        };
+        let row = row_with_future(schema, step, n_ahead, !dice.is_multiple_of(17));
         match dice {
             0..45 => twin.check(&row, true),
             45..55 => twin.replay(&row),

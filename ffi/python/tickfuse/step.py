@@ -49,19 +49,39 @@ class Taker(Worker):
         """The model it was made for."""
         return self._model
 
-    def _out(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        n_outputs = self._model.n_outputs
+    @property
+    def _row_shape(self) -> tuple[int, ...]:
+        """A row with all rows of the future that the model reads."""
+        n_ahead, n_features = self._model.n_rows - self._model.lookback, self._model.n_features
+        return (1 + n_ahead, n_features) if n_ahead else (n_features,)
+
+    def _out(self, out: NDArray[np.float32] | None, n_outputs: int | None = None) -> NDArray[np.float32]:
+        n_outputs = self._model.n_outputs if n_outputs is None else n_outputs
         return np.empty(n_outputs, np.float32) if out is None else arrays.writable("out", out, (n_outputs,))
 
-    def _row(self, name: str, which: tuple[int, ...], row: Any, out: NDArray[np.float32] | None) -> Step:
+    def _row(
+        self, name: str, which: tuple[int, ...], row: Any, out: NDArray[np.float32] | None, future: NDArray[Any] | None
+    ) -> Step:
         """Calls the function `name` of floats, or its sister of doubles, about `which` symbol, if there are several."""
         if isinstance(row, Mapping):
             row = frames.row("row", row, self._model.schema)
-        row, out = arrays.readable("row", row, (self._model.n_features,)), self._out(out)
+        n_outputs = None
+        if future is None:
+            row = arrays.readable("row", row, (self._model.n_features,))
+        else:
+            row, n_steps = self._ahead(row, future), self._model.schema.n_steps
+            n_outputs = self._model.n_outputs // n_steps * min(max(len(future), 1), n_steps)
+        out = self._out(out, n_outputs)
         call, step = getattr(library(), name if row.dtype == arrays.F32 else f"{name}_f64"), new_step()
         data = arrays.address(row), row.size, arrays.address(out), out.size
         status = call(self.handle(), *which, *data, ctypes.byref(step))
         return self._step(status, step, out, None)
+
+    def _ahead(self, row: Any, future: NDArray[Any]) -> NDArray[Any]:
+        """A row with rows of the future behind it."""
+        n_features = self._model.n_features
+        row = arrays.readable("row", row, (n_features,))
+        return np.vstack([row[None], arrays.readable("future", future, ("rows", n_features))])
 
     def _bar(self, name: str, which: tuple[int, ...], bar: Bar, out: NDArray[np.float32] | None) -> Step:
         out, step = self._out(out), new_step()

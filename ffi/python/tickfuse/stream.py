@@ -21,8 +21,10 @@ class Stream(Taker):
     """A window that slides over one series: one per symbol.
 
     A row is raw inputs `[n_features]`, float32 or float64, or a mapping with a value per column. Answers have the bits that
-    `Session.predict` gives for the same window. A second call while one is under way in another thread is refused with
-    `BusyError`. A stream pickles as its model, with the path, and what it remembers; its contexts stay behind.
+    `Session.predict` gives for the same window. A model that reads rows of the future wants those with each row: `future
+    [n, n_features]`, of which only columns known in advance are read and n steps are answered. A second call while one is
+    under way in another thread is refused with `BusyError`. A stream pickles as its model, with the path, and what it
+    remembers; its contexts stay behind.
     """
 
     def __init__(self, model: "Model") -> None:
@@ -54,18 +56,19 @@ class Stream(Taker):
         check(library().stream_set_max_missing_bars(self.handle(), n))
         self._max_missing_bars = n
 
-    def push(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+    def push(self, row: Any, out: NDArray[np.float32] | None = None, *, future: NDArray[Any] | None = None) -> Step:
         """Takes a row and answers the window it ends; a refused row is not taken."""
-        return self._row("stream_push", (), row, out)
+        return self._row("stream_push", (), row, out, future)
 
-    def peek(self, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+    def peek(self, row: Any, out: NDArray[np.float32] | None = None, *, future: NDArray[Any] | None = None) -> Step:
         """What pushing this row would give, such as one that is still forming; nothing is kept."""
-        return self._row("stream_peek", (), row, out)
+        return self._row("stream_peek", (), row, out, future)
 
     def push_bar(self, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """Takes a bar: makes its row with the model's own features and pushes that.
 
-        A bar behind too large a gap begins the series anew. One that is out of range or not later than the bar before
+        Rows of the future, where the model reads any, are made of the times at which bars are due. A bar behind too large a
+        gap begins the series anew. One that is out of range or not later than the bar before
         is refused and leaves the stream as it was.
         """
         return self._bar("stream_push_bar", (), bar, out)
@@ -156,8 +159,11 @@ class Stream(Taker):
         check(library().stream_set_contexts(self.handle(), contexts and contexts.handle()))
 
     def bind(self, row: NDArray[Any], out: NDArray[np.float32] | None = None) -> "BoundStream":
-        """A prepared `push` on two arrays, checked now: each call pushes what `row` then holds."""
-        row = arrays.readable("row", row, (self._model.n_features,))
+        """A prepared `push` on two arrays, checked now: each call pushes what `row` then holds.
+
+        Of a model that reads rows of the future it is `[1 + n, n_features]`, all n of them behind the row.
+        """
+        row = arrays.readable("row", row, self._row_shape)
         return _bound(self, row, self._out(out))
 
     def _title(self) -> str:

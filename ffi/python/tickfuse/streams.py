@@ -103,20 +103,27 @@ class StreamSet(Taker):
         self._max_missing_bars = n
 
     def push_all(self, rows: NDArray[Any], out: NDArray[np.float32] | None = None) -> Steps:
-        """Takes a row of every symbol, `[n_symbols, n_features]`; if one is refused, none is taken."""
+        """Takes a row of every symbol, `[n_symbols, n_features]`; if one is refused, none is taken.
+
+        Of a model that reads rows of the future `[n_symbols, 1 + n, n_features]`, all n of them behind each row.
+        """
         return self._all("streams_push_all", rows, out)
 
     def peek_all(self, rows: NDArray[Any], out: NDArray[np.float32] | None = None) -> Steps:
         """What pushing these rows would give; nothing is kept."""
         return self._all("streams_peek_all", rows, out)
 
-    def push(self, symbol: str, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+    def push(
+        self, symbol: str, row: Any, out: NDArray[np.float32] | None = None, *, future: NDArray[Any] | None = None
+    ) -> Step:
         """As `Stream.push`, of one symbol."""
-        return self._row("streams_push", (self._at(symbol),), row, out)
+        return self._row("streams_push", (self._at(symbol),), row, out, future)
 
-    def peek(self, symbol: str, row: Any, out: NDArray[np.float32] | None = None) -> Step:
+    def peek(
+        self, symbol: str, row: Any, out: NDArray[np.float32] | None = None, *, future: NDArray[Any] | None = None
+    ) -> Step:
         """As `Stream.peek`, of one symbol."""
-        return self._row("streams_peek", (self._at(symbol),), row, out)
+        return self._row("streams_peek", (self._at(symbol),), row, out, future)
 
     def push_bar(self, symbol: str, bar: Bar, out: NDArray[np.float32] | None = None) -> Step:
         """As `Stream.push_bar`, of one symbol."""
@@ -210,7 +217,7 @@ class StreamSet(Taker):
         return _number(self._symbols, symbol) if place is None else place
 
     def _rows(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return arrays.readable("rows", rows, (len(self._symbols), self._model.n_features))
+        return arrays.readable("rows", rows, (len(self._symbols), *self._row_shape))
 
     def _all_out(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         shape = len(self._symbols), self._model.n_outputs

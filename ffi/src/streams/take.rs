@@ -34,7 +34,7 @@ unsafe fn answer(
             return Err(StreamError::Symbol { n_symbols, found }.into());
         }
         let own = &mut work.answers[symbol * work.n_outputs..][..work.n_outputs];
-        let answer = session::room(own, work.n_outputs, place.n_out)?;
+        let answer = session::room_for_steps(own, place.n_out)?;
         let step = ask(&mut work.set, answer)?;
         if let Step::Answer(_) = step {
             out.write(answer);

@@ -2,7 +2,7 @@
 
 use crate::compiler::{answer, told_alike};
 use crate::library::successful;
-use crate::memory::rows;
+use crate::memory::{rows, with_future};
 use crate::models::{self, families};
 use crate::streams::files_of_rows;
 use std::path::Path;
@@ -23,16 +23,15 @@ fn windows(model: &Arc<Model>, rows: &[Vec<f32>], stride: usize) -> Vec<String> 
     .collect()
 }
 
-/// What a stream says of every row, where the model has streams.
+/// What a stream says of every row.
 fn pushed(model: &Arc<Model>, rows: &[Vec<f32>]) -> Vec<String> {
-    let Ok(mut stream) = Stream::new(model) else {
-        return Vec::new();
-    };
+    let mut stream = Stream::new(model).unwrap();
     let mut out = vec![0.0; model.schema().n_outputs()];
     let line = |row: &Vec<f32>| match stream.push(row, &mut out).unwrap() {
         Step::WarmingUp { remaining } => format!("push waits {remaining}"),
         Step::Answer(flags) => answer("push", flags.bits(), &out),
     };
+    let rows = with_future(model.schema(), rows);
     rows.iter().map(line).collect()
 }
 

@@ -2,13 +2,14 @@
 
 use crate::compiler::{self, answer};
 use crate::library::successful;
-use crate::models;
+use crate::models::{self, families};
 use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tickfuse::{CallerBar, CallerStep};
-use tickfuse_core::features::{Bar, FeatureOp};
+use tickfuse_core::bundle::Net;
+use tickfuse_core::features::{Bar, Cycle, FeatureOp, Wave};
 use tickfuse_core::{Model, OpenOptions, Step, Stream};
 
 const N: usize = 30;
@@ -36,6 +37,28 @@ pub(crate) fn of_bars() -> Vec<u8> {
     schema.inputs[0].feature = Some(FeatureOp::LogRet { lag: 2 });
     schema.inputs[1].feature = Some(FeatureOp::SmaRatio { n: 4 });
     models::file(&schema, &models::tensors(&schema, 5))
+}
+
+/// A file that answers for three bars ahead of minutes, of which the calendar is known.
+fn of_bars_ahead() -> Vec<u8> {
+    let mut schema = families::tft_schema(families::TftSize {
+        n_static: 0,
+        n_observed: 1,
+        ..families::SMALL_TFT
+    });
+    // A categorical is no feature of bars.
+    schema.inputs.retain(|i| i.name != "known0");
+    if let Net::Tft(net) = &mut schema.net {
+        net.encoder_variables.retain(|v| v.name != "known0");
+        net.decoder_variables.retain(|v| v.name != "known0");
+    }
+    schema.bar_interval_ns = Some(60_000_000_000);
+    schema.inputs[0].feature = Some(FeatureOp::Calendar {
+        cycle: Cycle::MinuteOfHour,
+        wave: Wave::Sin,
+    });
+    schema.inputs[1].feature = Some(FeatureOp::LogRet { lag: 1 });
+    families::file(&schema, &families::tensors(&schema))
 }
 
 /// A bar per minute, but for one that is missing and four that are.
@@ -163,15 +186,25 @@ fn rows_from_programs_give_the_steps_and_bits_that_rows_from_rust_give() {
 #[cfg(unix)]
 fn bars_from_programs_give_the_steps_and_bits_that_bars_from_rust_give() {
     let folder = tempfile::tempdir().unwrap();
-    let model = of_bars();
-    let expected = [layout().to_vec(), told_of_bars(&model, &bars())].concat();
-    let waits = expected.iter().filter(|line| line.contains("push_bar waits"));
-    assert_eq!(waits.count(), 18, "nine bars at the beginning and behind the gap");
-    let arguments = files_of_bars(folder.path(), &model, &bars());
-    for program in compiler::told_alike("streams.c") {
-        program.check(
-            &successful(Command::new(&program.path).args(&arguments)),
-            &expected,
-        );
+    let of_seconds = |bar: Bar| Bar {
+        ts_ns: bar.ts_ns * 1_000_000_000,
+        ..bar
+    };
+    let ahead = (
+        of_bars_ahead(),
+        bars().into_iter().map(of_seconds).collect(),
+        2 * 5,
+    );
+    for (model, bars, n_waiting) in [(of_bars(), bars(), 2 * 9), ahead] {
+        let expected = [layout().to_vec(), told_of_bars(&model, &bars)].concat();
+        let waits = expected.iter().filter(|line| line.contains("push_bar waits"));
+        assert_eq!(waits.count(), n_waiting, "at the beginning and behind the gap");
+        let arguments = files_of_bars(folder.path(), &model, &bars);
+        for program in compiler::told_alike("streams.c") {
+            program.check(
+                &successful(Command::new(&program.path).args(&arguments)),
+                &expected,
+            );
+        }
     }
 }

@@ -214,6 +214,11 @@ void print_columns(const Model &model) {
     std::printf("arrival %u\n", static_cast<unsigned>(model.arrival()));
 }
 
+// Values of a row with the rows of the future behind it.
+std::size_t row_with_future(const Model &model) {
+    return (1 + model.n_rows() - model.lookback()) * model.n_features();
+}
+
 // A block of the caller's that is aligned as is asked.
 class Block {
   public:
@@ -255,17 +260,14 @@ void keep(const Model &model, const std::vector<float> &rows) {
     expect(locked || locked.number == TICKFUSE_ERR_SYSTEM, "a locked model, or one that the system does not lock");
     expect(advised || advised.number == TICKFUSE_ERR_SYSTEM, "large pages, or none");
     expect(model.prefault() > 0, "pages");
-    if (model.arrival() == TICKFUSE_ARRIVAL_NONE) {
-        expect(Stream::size(model) == 0, "no stream");
-        return;
-    }
     const Block block(Stream::size(model), Stream::align());
     const auto refused = Stream::try_new_in(block.at(), block.size() - 1, model);
     expect(!refused && refused.error().status == TICKFUSE_ERR_BUFFER, "a block too short");
     Stream stream = Stream::try_new_in(block.at(), block.size(), model).value();
     tickfuse::Step step;
-    for (std::size_t i = 0; i < rows.size(); i += model.n_features()) {
-        step = stream.push(Span<const float>(rows.data() + i, model.n_features()), out);
+    const std::size_t width = row_with_future(model);
+    for (std::size_t i = 0; i + width <= rows.size(); i += model.n_features()) {
+        step = stream.push(Span<const float>(rows.data() + i, width), out);
         expect(step.status == TICKFUSE_OK, "a row taken");
     }
     print("last", out, step.flags);
@@ -298,9 +300,10 @@ void hand_over(const Model &model, const std::vector<float> &rows) {
     Stream streams[] = {Stream(model), Stream(model)};
     std::vector<float> out(model.n_outputs());
     std::vector<unsigned char> bytes;
-    for (std::size_t i = 0; i * model.n_features() < rows.size(); i++) {
+    const std::size_t width = row_with_future(model);
+    for (std::size_t i = 0; i * model.n_features() + width <= rows.size(); i++) {
         Stream &now = streams[i % 2];
-        const Span<const float> row(rows.data() + i * model.n_features(), model.n_features());
+        const Span<const float> row(rows.data() + i * model.n_features(), width);
         const tickfuse::Step step = now.push(row, out);
         if (step) {
             print("push", out, step.flags);
@@ -320,16 +323,14 @@ void hand_over(const Model &model, const std::vector<float> &rows) {
 void run_series(const Model &model, const std::vector<float> &rows) {
     slide(model, rows, 1);
     slide(model, rows, 3);
-    if (model.arrival() != TICKFUSE_ARRIVAL_NONE) {
-        hand_over(model, rows);
-    }
+    hand_over(model, rows);
 }
 
 // The rows of seven symbols, of which symbol k begins at row k of the file.
 void take_symbols(const Model &model, const std::vector<float> &file) {
     constexpr std::size_t n = 7;
-    const std::size_t width = model.n_features();
-    const std::size_t n_rows = file.size() / width;
+    const std::size_t width = row_with_future(model);
+    const std::size_t n_rows = (file.size() - width) / model.n_features() + 1;
     const Block block(StreamSet::size(model, n), StreamSet::align());
     StreamSet streams = StreamSet::try_new_in(block.at(), block.size(), model, n).value();
     expect(streams.n_symbols() == n, "seven symbols");
@@ -337,7 +338,7 @@ void take_symbols(const Model &model, const std::vector<float> &file) {
     std::vector<float> out(n * model.n_outputs());
     for (std::size_t t = 0; t < n_rows; t++) {
         for (std::size_t k = 0; k < n; k++) {
-            std::memcpy(rows.data() + k * width, file.data() + (t + k) % n_rows * width, width * sizeof(float));
+            std::memcpy(rows.data() + k * width, file.data() + (t + k) % n_rows * model.n_features(), width * sizeof(float));
         }
         if (t == n_rows / 2) {
             std::vector<unsigned char> bytes(streams.saved_len(2));

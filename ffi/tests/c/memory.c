@@ -135,6 +135,8 @@ static void push_rows(const tickfuse_model *model, const float *rows, size_t n) 
     tickfuse_fast *fast = NULL;
     tickfuse_fast *peek = NULL;
     size_t width = tickfuse_model_n_features(model);
+    size_t n_ahead = tickfuse_model_n_rows(model) - tickfuse_model_lookback(model);
+    size_t n_values = (1 + n_ahead) * width;
     size_t n_out = tickfuse_model_n_outputs(model);
     float *expected = room(n_out, sizeof *expected);
     float *out = room(n_out, sizeof *out);
@@ -147,13 +149,13 @@ static void push_rows(const tickfuse_model *model, const float *rows, size_t n) 
     EXPECT(tickfuse_fast_of_stream(other, TICKFUSE_FAST_PEEK, &peek) == TICKFUSE_OK);
     EXPECT(tickfuse_fast_call(NULL, rows, out) == TICKFUSE_ERR_NULL && tickfuse_fast_flags(NULL) == 0);
     double *wide = widened(rows, n * width);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i + n_ahead < n; i++) {
         tickfuse_step told = TICKFUSE_STEP_INIT;
         tickfuse_step step = TICKFUSE_STEP_INIT;
         const float *row = rows + i * width;
-        EXPECT(tickfuse_stream_push(heap, row, width, expected, n_out, &told) == TICKFUSE_OK);
+        EXPECT(tickfuse_stream_push(heap, row, n_values, expected, n_out, &told) == TICKFUSE_OK);
         EXPECT(tickfuse_stream_prepare(own) == TICKFUSE_OK);
-        EXPECT(tickfuse_stream_push(own, row, width, out, n_out, &step) == TICKFUSE_OK);
+        EXPECT(tickfuse_stream_push(own, row, n_values, out, n_out, &step) == TICKFUSE_OK);
         EXPECT(memcmp(&step, &told, sizeof step) == 0 && memcmp(out, expected, n_out * sizeof *out) == 0);
         tickfuse_status status = told.kind == TICKFUSE_STEP_ANSWER ? TICKFUSE_OK : TICKFUSE_WARMING_UP;
         EXPECT(tickfuse_fast_call(peek, row, out) == status);
@@ -161,6 +163,17 @@ static void push_rows(const tickfuse_model *model, const float *rows, size_t n) 
         EXPECT(memcmp(out, expected, n_out * sizeof *out) == 0 && tickfuse_fast_flags(fast) == told.flags);
     }
     EXPECT(tickfuse_fast_call(fast, NULL, out) == TICKFUSE_ERR_NULL);
+    if (n_ahead > 0) {
+        tickfuse_step step = TICKFUSE_STEP_INIT;
+        float *nearest = room(n_out / n_ahead, sizeof *nearest);
+        EXPECT(tickfuse_stream_peek(heap, rows, width, expected, n_out, &step) == TICKFUSE_ERR_RUN_AHEAD);
+        EXPECT(tickfuse_stream_peek(heap, rows, n_values + width, expected, n_out, &step) == TICKFUSE_ERR_RUN_ROWS);
+        EXPECT(tickfuse_stream_peek(heap, rows, 2 * width, expected, n_out + 1, &step)
+               == TICKFUSE_ERR_RUN_OUTPUT_LENGTH);
+        EXPECT(tickfuse_stream_peek(heap, rows, 2 * width, nearest, n_out / n_ahead, &step) == TICKFUSE_OK);
+        EXPECT(step.kind == TICKFUSE_STEP_ANSWER);
+        free(nearest);
+    }
     print_answer("last", out, n_out, tickfuse_fast_flags(fast));
     tickfuse_fast_free(fast);
     tickfuse_fast_free(peek);
@@ -188,13 +201,7 @@ int main(int argc, char **argv) {
     EXPECT(tickfuse_flush_denormals_begin(&before) == TICKFUSE_OK);
     run_windows(model, rows);
     tickfuse_flush_denormals_end(before);
-    if (tickfuse_model_arrival(model) == TICKFUSE_ARRIVAL_NONE) {
-        tickfuse_stream *none = NULL;
-        EXPECT(tickfuse_stream_size(model) == 0);
-        EXPECT(tickfuse_stream_new(model, &none) == TICKFUSE_ERR_RUN_AHEAD && none == NULL);
-    } else {
-        push_rows(model, rows, size / sizeof(float) / tickfuse_model_n_features(model));
-    }
+    push_rows(model, rows, size / sizeof(float) / tickfuse_model_n_features(model));
     free(rows);
     tickfuse_model_free(model);
     return 0;

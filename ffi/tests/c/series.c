@@ -12,6 +12,8 @@ struct series {
     size_t n_rows;
     size_t width;
     size_t n_window;
+    size_t n_row;     /* values of a row with its rows of the future */
+    size_t n_arrived; /* rows that have all of theirs behind them */
     size_t n_out;
 };
 
@@ -23,6 +25,9 @@ static struct series read_series(const char *path, const tickfuse_model *model) 
     s.n_rows = size / sizeof(float) / s.width;
     s.wide = widened(s.rows, s.n_rows * s.width);
     s.n_window = tickfuse_model_n_rows(model) * s.width;
+    size_t n_ahead = tickfuse_model_n_rows(model) - tickfuse_model_lookback(model);
+    s.n_row = (1 + n_ahead) * s.width;
+    s.n_arrived = s.n_rows - n_ahead;
     s.n_out = tickfuse_model_n_outputs(model);
     return s;
 }
@@ -118,7 +123,7 @@ static void push_to_all(tickfuse_stream *const *streams, size_t n, const struct 
     for (size_t i = 0; i < n; i++) {
         tickfuse_step step = TICKFUSE_STEP_INIT;
         float *to = i == 0 ? expected : out;
-        EXPECT(tickfuse_stream_push(streams[i], s->rows + row * s->width, s->width, to, s->n_out, &step)
+        EXPECT(tickfuse_stream_push(streams[i], s->rows + row * s->width, s->n_row, to, s->n_out, &step)
                == TICKFUSE_OK);
         first = i == 0 ? step : first;
         EXPECT(memcmp(&step, &first, sizeof step) == 0 && memcmp(to, expected, s->n_out * sizeof *to) == 0);
@@ -139,7 +144,7 @@ static void take_rows(const tickfuse_model *model, const struct series *s) {
     for (int i = 0; i < 3; i++) {
         EXPECT(tickfuse_stream_new(model, &streams[i]) == TICKFUSE_OK);
     }
-    for (size_t row = 0; row < s->n_rows / 2; row++) {
+    for (size_t row = 0; row < s->n_arrived / 2; row++) {
         push_to_all(streams, 1, s, row);
     }
     unsigned char *bytes = save(streams[0], &len);
@@ -153,7 +158,7 @@ static void take_rows(const tickfuse_model *model, const struct series *s) {
     EXPECT(tickfuse_stream_clone_from(streams[2], NULL) == TICKFUSE_ERR_NULL);
     EXPECT(tickfuse_stream_clone_from(streams[2], streams[0]) == TICKFUSE_OK);
     EXPECT(tickfuse_stream_clone(streams[0], &streams[3]) == TICKFUSE_OK);
-    for (size_t row = s->n_rows / 2; row < s->n_rows; row++) {
+    for (size_t row = s->n_arrived / 2; row < s->n_arrived; row++) {
         push_to_all(streams, 4, s, row);
     }
     free(bytes);
@@ -182,10 +187,8 @@ int main(int argc, char **argv) {
     struct series s = read_series(argv[3], model);
     take_windows(model, &s, 1);
     take_windows(model, &s, 3);
-    if (tickfuse_model_arrival(model) != TICKFUSE_ARRIVAL_NONE) {
-        take_rows(model, &s);
-        refuse_foreign(argv[2], model);
-    }
+    take_rows(model, &s);
+    refuse_foreign(argv[2], model);
     free(s.rows);
     free(s.wide);
     tickfuse_model_free(model);

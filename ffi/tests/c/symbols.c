@@ -4,7 +4,7 @@
  *
  *     symbols symbols MODEL FILE      FILE holds rows of raw 32-bit floats
  *
- * Symbol k begins at row k of the file and goes round.
+ * Symbol k begins at row k of the file and goes round. Rows of the future are those that follow in the file.
  */
 #include "common.h"
 
@@ -15,7 +15,7 @@ struct symbols {
     tickfuse_streams *all;
     void *memory;
     tickfuse_stream *each[N_SYMBOLS];
-    size_t width;
+    size_t width; /* of a row with its rows of the future */
     size_t n_out;
 };
 
@@ -24,7 +24,8 @@ static struct symbols new_symbols(const tickfuse_model *model) {
     size_t align = tickfuse_streams_align();
     size_t size = tickfuse_streams_size(model, N_SYMBOLS);
     s.all = NULL;
-    s.width = tickfuse_model_n_features(model);
+    size_t n_ahead = tickfuse_model_n_rows(model) - tickfuse_model_lookback(model);
+    s.width = (1 + n_ahead) * tickfuse_model_n_features(model);
     s.n_out = tickfuse_model_n_outputs(model);
     EXPECT(size > 0 && tickfuse_streams_size(model, 0) == 0);
     s.memory = aligned_alloc(align, (size + align - 1) / align * align);
@@ -168,14 +169,15 @@ int main(int argc, char **argv) {
     tickfuse_streams_free(heap);
     float *file = read_file(argv[3], &size);
     struct symbols s = new_symbols(model);
-    size_t n_rows = size / sizeof(float) / s.width;
+    size_t n_features = tickfuse_model_n_features(model);
+    size_t n_rows = (size / sizeof(float) - s.width) / n_features + 1;
     float *rows = room(N_SYMBOLS * s.width, sizeof *rows);
     float *out = room(N_SYMBOLS * s.n_out, sizeof *out);
     tickfuse_step steps[N_SYMBOLS];
     for (size_t t = 0; t < n_rows; t++) {
         for (size_t k = 0; k < N_SYMBOLS; k++) {
             steps[k] = (tickfuse_step)TICKFUSE_STEP_INIT;
-            memcpy(rows + k * s.width, file + (t + k) % n_rows * s.width, s.width * sizeof *rows);
+            memcpy(rows + k * s.width, file + (t + k) % n_rows * n_features, s.width * sizeof *rows);
         }
         if (t == n_rows / 2) {
             be_refused(&s, rows);

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("lstm_f32", "lstm_bf16", "lstm_dated", "lstm_bars", "tft", "tft_bars", "xtrend")
+NAMES = ("lstm_f32", "lstm_bf16", "lstm_dated", "lstm_bars", "tft", "tft_bars", "tft_ahead", "xtrend")
 
 if os.environ.get("TICKFUSE_TEST_INSTALLED") != "1":
     sys.path.insert(0, str(ROOT / "ffi" / "python"))

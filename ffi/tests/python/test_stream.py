@@ -193,10 +193,68 @@ def test_bars_out_of_range_or_order_are_refused(bars: Case, lstm: Case) -> None:
         Model(lstm.path).stream().push_bar(given[0])
 
 
-def test_a_model_that_looks_ahead_has_no_stream(tft: Case) -> None:
-    with pytest.raises(RunError) as e:
-        Model(tft.path).stream()
-    assert e.value.status == 309
+def test_rows_with_rows_of_the_future_give_the_bits_of_windows(tft: Case) -> None:
+    model = Model(tft.path)
+    lookback, session = model.lookback, model.session()
+    for window in tft.windows:
+        for dtype in (np.float32, np.float64):
+            stream, streams = model.stream(), model.streams(2)
+            rows = np.ascontiguousarray(window, dtype)
+            past, newest, future = rows[: lookback - 1], rows[lookback - 1], rows[lookback:]
+            for row in past:
+                assert stream.push(row, future=future).answer is None
+                streams.push_all(np.stack([np.vstack([row[None], future])] * 2))
+            stream.prepare()
+            expected = session.predict(rows)
+            bound = stream.copy().bind(np.vstack([newest[None], future]))
+            assert bound() and bound.out.tobytes() == expected.values.tobytes()
+            peeked = stream.peek(newest, future=future)
+            of_symbol = streams.push("1", newest, future=future)
+            pushed = stream.push(dict(zip((i.name for i in model.inputs), newest, strict=True)), future=future)
+            for step in (peeked, of_symbol, pushed):
+                assert step.answer is not None
+                assert step.answer.values.tobytes() == expected.values.tobytes()
+                assert step.answer.flags == expected.flags
+
+
+def test_fewer_rows_of_the_future_answer_fewer_steps_and_none_are_refused(tft: Case) -> None:
+    model = Model(tft.path)
+    stream, window, lookback = model.stream(), tft.windows[0], model.lookback
+    for row in window[: lookback - 1]:
+        stream.push(row, future=window[lookback:])
+    step = stream.peek(window[lookback - 1], future=window[lookback : lookback + 1])
+    expected = model.session().predict_lengths(window[: lookback + 1], lookback, 1)
+    assert step.answer is not None and step.answer.names == expected.names
+    assert step.answer.values.tobytes() == expected.values.tobytes()
+    for missing in (None, window[:0]):
+        with pytest.raises(RunError, match="rows of the future") as e:
+            stream.push(window[0], future=missing)
+        assert e.value.status == 309
+    with pytest.raises(ShapeError, match="decoder rows: expected 1 to 3, found 4"):
+        stream.push(window[0], future=window[:4])
+    with pytest.raises(ShapeError, match=r"future: expected a .* of shape \[rows, 7\]"):
+        stream.push(window[0], future=window[0])
+    with pytest.raises(ShapeError, match=r"row: expected a .* of shape \[4, 7\]"):
+        stream.bind(window[0])
+
+
+def test_the_times_of_bars_tell_the_rows_of_the_future(cases: dict[str, Case]) -> None:
+    model = Model(cases["tft_ahead"].path)
+    stream, given = model.stream(), random_bars(3 * model.lookback)
+    steps = [stream.push_bar(bar) for bar in given]
+    minutes = np.sin(2 * np.pi / 60 * np.arange(len(given) + 3))
+    rows = np.column_stack([minutes, np.append(windows_of(given)[:, 1], [np.nan] * 3)])
+    for i, step in enumerate(steps):
+        if i + 1 < model.lookback:
+            assert step.answer is None
+            continue
+        window = rows[i + 1 - model.lookback : i + 4].copy()
+        window[model.lookback :, 1] = np.nan  # not read
+        expected = model.session().predict(window)
+        assert step.answer is not None
+        assert np.allclose(step.answer.values, expected.values, rtol=1e-5, atol=1e-6)
+    with pytest.raises(RunError, match="bars"):
+        Model(cases["tft"].path).stream().push_bar(given[0])
 
 
 def test_flags_of_a_stream_are_those_of_its_window(lstm: Case) -> None:

@@ -252,7 +252,7 @@ impl NetConfig {
         let feature = |((name, op), scaler): (&RowColumn, &Scaler)| Input {
             feature: op.clone(),
             role: match op {
-                Some(FeatureOp::Calendar { .. }) if self.n_ahead() > 0 => Role::Known,
+                Some(op) if op.is_of_time() && self.n_ahead() > 0 => Role::Known,
                 _ => Role::Observed,
             },
             ..Input::real(name, *scaler)

@@ -22,15 +22,20 @@ pub fn bars(
     max_missing_bars: Option<u32>,
 ) -> Result<Answers, PredictError> {
     let mut maker = model.bar_rows().map_err(PredictError::NotFromBars)?;
+    let n_ahead = model.schema().net.n_ahead();
+    if let Some(column) = maker.unforeseen().filter(|_| n_ahead > 0) {
+        return Err(PredictError::Unforeseen(
+            model.schema().inputs[column].name.clone(),
+        ));
+    }
     let is_known = name_series(&mut maker, symbol)?;
     let interval = checked_interval(model, symbol, bars)?;
     let max_step = max_missing_bars.map_or(i64::MAX, |n| interval.saturating_mul(i64::from(n) + 1));
     let lookback = model.schema().lookback();
     let mut run = Runner::new(model);
-    let n_ahead = model.schema().net.n_ahead();
     let (mut first, mut longest, mut ts_ns) = (0, 0, Vec::new());
     for segment in bars.chunk_by(|a, b| b.ts_ns.saturating_sub(a.ts_ns) <= max_step) {
-        let table = segment_rows(&mut maker, symbol, segment, first, [interval, n_ahead as i64])?;
+        let table = segment_rows(&mut maker, symbol, segment, first, (interval, n_ahead))?;
         first += segment.len();
         longest = longest.max(table.ts_ns.len());
         if table.ts_ns.len() >= lookback {
@@ -78,14 +83,13 @@ struct Table {
     ts_ns: Vec<i64>,
 }
 
-/// Rows of one stretch of bars; `first` is the stretch's place in its series. Rows ahead have the times at which bars are due, and
-/// nothing else of them is read than what the calendar tells.
+/// Rows of one stretch of bars; `first` is the stretch's place in its series. Rows ahead have the times at which bars are due.
 fn segment_rows(
     maker: &mut BarRows,
     symbol: &str,
     segment: &[Bar],
     first: usize,
-    [interval, n_ahead]: [i64; 2],
+    (interval, n_ahead): (i64, usize),
 ) -> Result<Table, PredictError> {
     maker.reset();
     let mut table = Table {
@@ -104,12 +108,9 @@ fn segment_rows(
         }
         table.rows.extend_from_slice(maker.row());
         table.ts_ns.push(bar.ts_ns);
-        for k in 1..=n_ahead {
-            let ts_ns = bar.ts_ns.saturating_add(k.saturating_mul(interval));
-            let ready = maker.peek(&Bar { ts_ns, ..*bar }).map_err(refused)?;
-            debug_assert_eq!(ready, Ready::Row, "a row follows a row");
-            table.ahead.extend_from_slice(maker.row());
-        }
+        let start = table.ahead.len();
+        table.ahead.resize(start + n_ahead * maker.row().len(), 0.0);
+        maker.foresee(bar.ts_ns, interval, &mut table.ahead[start..]);
     }
     Ok(table)
 }

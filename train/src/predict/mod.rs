@@ -94,6 +94,11 @@ pub enum PredictError {
     /// The model does not say how its inputs come from bars.
     #[error("input `{0}` is not defined from bars in this model: give feature rows instead")]
     NotFromBars(String),
+    /// An input that the model reads of the future does not follow from the times of bars.
+    #[error(
+        "input `{0}` is known in advance, and the times of bars do not tell it: give whole windows instead"
+    )]
+    Unforeseen(String),
     /// The bars have another interval than the model was made for.
     #[error("{symbol}: expected bars every {expected}, as the model was made for; found {found}")]
     Interval {

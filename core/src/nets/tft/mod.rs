@@ -257,8 +257,8 @@ impl TftNet {
         self.answer(kernels, work, n_encoder, n_decoder)
     }
 
-    /// Whether all rows but the last can be run before the last one is known.
-    pub(crate) fn pre_rolls(&self) -> bool {
+    /// Whether a window ends with the row it answers for.
+    pub(crate) fn ends_with_its_answer(&self) -> bool {
         self.n_ahead == 0
     }
 

@@ -2,7 +2,7 @@
 
 use super::{TftNet, TftWork};
 use crate::kernels::Kernels;
-use crate::layers::Rows;
+use crate::layers::{LstmStack, Rows, Selection};
 use crate::nets::terms::{RowTerms, Sizes};
 use crate::simd::Lane;
 use core::ops::Range;
@@ -45,6 +45,43 @@ impl TftNet {
         self.encoder.project(kernels, selected, gates);
     }
 
+    /// Room for the terms of the rows of the future; none where the net reads none.
+    pub(crate) fn terms_ahead(&self) -> RowTerms {
+        let sizes = Sizes {
+            n_selections: 1,
+            lanes: self.lanes,
+            gates: self.decoder.as_ref().map_or(0, LstmStack::n_gates),
+            weights: self.decoder_selection.as_ref().map_or(0, Selection::weight_lanes),
+        };
+        RowTerms::new(self.n_ahead, sizes)
+    }
+
+    /// The terms of a row of the future, the first of `rows`, at its place.
+    pub(crate) fn add_ahead(
+        &self,
+        kernels: &Kernels,
+        work: &mut TftWork,
+        rows: Rows<'_>,
+        place: usize,
+        terms: &mut RowTerms,
+    ) {
+        let Some(decoder) = &self.decoder else { return };
+        let l = self.lanes;
+        let selected = &mut terms.selected[0][place * l..][..l];
+        match &self.decoder_selection {
+            Some(selection) => {
+                let width = selection.weight_lanes();
+                let weights = &mut terms.weights[place * width..][..width];
+                let context = Some(&work.statics[l..2 * l]);
+                selection.forward(kernels, rows, context, &mut work.scratch, weights, selected);
+            }
+            None => selected.fill(Lane::ZERO),
+        }
+        let blocks = decoder.n_gates();
+        let gates = &mut terms.gates[place * blocks..][..blocks];
+        decoder.project(kernels, selected, gates);
+    }
+
     /// Runs some rows before the last one of a whole window, whose terms lie from `place` on; from row 0 on, in order.
     pub(crate) fn pre_roll(
         &self,
@@ -58,41 +95,48 @@ impl TftNet {
             self.start(work);
         }
         let is_last = part.end + 1 == self.lookback;
-        self.follow(kernels, work, terms, part, place);
+        let lanes = part.start * self.lanes..part.end * self.lanes;
+        self.follow(kernels, &self.encoder, work, (terms, place), lanes.clone());
+        self.enrich(kernels, work, lanes);
         if is_last {
             work.rolled.copy_from_slice(&work.state);
         }
     }
 
-    /// The last row of a window whose other rows were run, its terms at `place`; may be repeated with another row.
+    /// The last row of a window whose other rows were run, its terms at `place`, and `n_ahead` rows of the future; may be repeated with
+    /// others. Rows go through what follows the recurrence together.
     pub(crate) fn finish<'w>(
         &self,
         kernels: &Kernels,
         work: &'w mut TftWork,
-        terms: &mut RowTerms,
-        place: usize,
+        terms: (&mut RowTerms, usize),
+        (ahead, n_ahead): (&mut RowTerms, usize),
     ) -> &'w [Lane] {
+        let l = self.lanes;
+        let (newest, end) = ((self.lookback - 1) * l, self.lookback * l);
         work.state.copy_from_slice(&work.rolled);
-        self.follow(kernels, work, terms, self.lookback - 1..self.lookback, place);
-        self.answer(kernels, work, self.lookback, 0)
+        self.follow(kernels, &self.encoder, work, terms, newest..end);
+        let to = end + n_ahead * l;
+        if let Some(decoder) = &self.decoder {
+            self.follow(kernels, decoder, work, (ahead, 0), end..to);
+        }
+        self.enrich(kernels, work, newest..to);
+        self.answer(kernels, work, self.lookback, n_ahead)
     }
 
-    /// Rows whose terms lie from `place` on, up to their static enrichment.
+    /// The recurrence over rows that go to these lanes, whose terms lie from a place on.
     fn follow(
         &self,
         kernels: &Kernels,
+        stack: &LstmStack,
         work: &mut TftWork,
-        terms: &mut RowTerms,
-        part: Range<usize>,
-        place: usize,
+        (terms, place): (&mut RowTerms, usize),
+        lanes: Range<usize>,
     ) {
-        let l = self.lanes;
-        let (lanes, places) = (part.start * l..part.end * l, place..place + part.len());
+        let places = place..place + lanes.len() / self.lanes;
         work.gated[lanes.clone()].copy_from_slice(terms.selected_of(0, places.clone()));
-        let out = &mut work.lstm[lanes.clone()];
+        let out = &mut work.lstm[lanes];
         let gates = terms.gates_of(places);
-        self.encoder
-            .advance(kernels, gates, &mut work.state, &mut work.scratch, out, 1);
-        self.enrich(kernels, work, lanes);
+        stack.advance(kernels, gates, &mut work.state, &mut work.scratch, out, 1);
     }
 }

@@ -32,6 +32,11 @@ pub(super) fn schema(description: &Description, options: &ImportOptions) -> Resu
     let extra = columns.chosen_by(&normalizers, &inputs)?;
     inputs.extend(extra);
     inputs.sort_by_key(|i| i.derived.is_some());
+    let reads_windows = |n: &Normalizer| matches!(n.source, NormalizerSource::Encoder { .. });
+    let arrival = match normalizers.iter().any(reads_windows) {
+        true => Arrival::WholeWindow,
+        false => description.net.arrival(),
+    };
     let schema = Schema {
         format: FORMAT,
         name: options.name.clone(),
@@ -42,7 +47,7 @@ pub(super) fn schema(description: &Description, options: &ImportOptions) -> Resu
         normalizers,
         outputs,
         target: None,
-        arrival: Arrival::WholeWindow,
+        arrival,
         tables: None,
         golden_tolerance: 1.0,
         provenance: provenance(description)?,
