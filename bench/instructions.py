@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "bench" / "records" / "instructions.json"
 NETS = ("M1", "M2")
+PRECISIONS = ("f32", "bf16", "i16")
 WORK = ("window", "prepare", "row")
 LEVEL = "avx2"
 TOLERANCE = 0.03
@@ -59,7 +60,7 @@ def _count_all(program: Path, nets: list[str]) -> dict[str, int]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for net in nets:
-            for precision in ("f32", "bf16"):
+            for precision in PRECISIONS:
                 model = Path(folder) / f"{net}-{precision}.safetensors"
                 _run([program, "write", net, precision, model])
                 for work in WORK:

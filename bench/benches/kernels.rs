@@ -62,7 +62,7 @@ fn activations(criterion: &mut Criterion) {
 fn recurrence(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recurrence");
     for n_hidden in WIDTHS {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let prepared = Prepared::new(Case::recurrence(n_hidden), precision);
             let (window, mut out) = (prepared.batch(1), [0.0]);
             group.throughput(Throughput::Elements(prepared.case.lookback as u64));

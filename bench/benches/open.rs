@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tickfuse_bench::{Case, N_WINDOWS, Prepared, memory, precision_name};
+use tickfuse_bench::{Case, N_WINDOWS, Prepared, memory};
 use tickfuse_core::bundle::Precision;
 use tickfuse_core::{Level, Model, OpenOptions, Session};
 
@@ -43,7 +43,7 @@ fn assert_nothing_is_copied(prepared: &Prepared, path: &Path) {
     eprintln!(
         "{} {}: file {} of {file} bytes, private memory grew by {grown} bytes",
         prepared.case.name,
-        precision_name(prepared.precision),
+        prepared.precision.name(),
         prepared.hash,
     );
     assert!(model.is_mapped());
@@ -62,9 +62,9 @@ fn main() {
         .configure_from_args();
     let level = Level::detect();
     let mut group = criterion.benchmark_group("open");
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in Precision::ALL {
         let prepared = Prepared::new(Case::M2, precision);
-        let path = folder.path().join(precision_name(precision));
+        let path = folder.path().join(precision.name());
         std::fs::write(&path, &prepared.file).expect("the file is written");
         assert_nothing_is_copied(&prepared, &path);
         prepared.check(&mut Session::new(&open(&path, true, true), N_WINDOWS), N_WINDOWS);

@@ -137,7 +137,7 @@ const WORK: [(&str, Act, Act); 9] = [
 
 fn streams(criterion: &mut Criterion) {
     for case in Case::ALL {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let prepared = Prepared::new(case, precision);
             eprintln!("{}: file {}", case.name, prepared.hash);
             for level in Level::available() {
@@ -185,7 +185,7 @@ fn in_turn(session: &mut Session, windows: [&[f32]; 2]) -> [Duration; 2] {
 
 fn denormals() {
     for case in Case::ALL {
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in Precision::ALL {
             let prepared = Prepared::new(case, precision);
             let ordinary = prepared.batch(1);
             let denormal: Vec<f32> = ordinary.iter().map(|value| value * 1e-39).collect();

@@ -1,21 +1,21 @@
-//! Whole windows: one at a time, and in batches of 6 and 60, on every level in both precisions.
+//! Whole windows: one at a time, and in batches of 6 and 60, on every level in every precision.
 
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
-use tickfuse_bench::{Case, Prepared, precision_name};
+use tickfuse_bench::{Case, Prepared};
 use tickfuse_core::Level;
 use tickfuse_core::bundle::Precision;
 
 fn prepared(cases: &[Case]) -> Vec<Prepared> {
-    let both = |case: &Case| [Precision::F32, Precision::Bf16].map(|p| Prepared::new(*case, p));
-    cases.iter().flat_map(both).collect()
+    let each = |case: &Case| Precision::ALL.map(|p| Prepared::new(*case, p));
+    cases.iter().flat_map(each).collect()
 }
 
 fn window(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("window");
     for prepared in prepared(&Case::ALL) {
-        let (case, precision) = (prepared.case.name, precision_name(prepared.precision));
+        let (case, precision) = (prepared.case.name, prepared.precision.name());
         eprintln!("{case} {precision}: file {}", prepared.hash);
         let window = prepared.batch(1);
         for level in Level::available() {
@@ -31,11 +31,11 @@ fn window(criterion: &mut Criterion) {
 
 /// The throughput counts windows.
 fn batch(criterion: &mut Criterion) {
-    let both = prepared(&[Case::M2, Case::LSTM_A]);
+    let all = prepared(&[Case::M2, Case::LSTM_A]);
     for n in [6, 60] {
         let mut group = criterion.benchmark_group(format!("batch{n}"));
         group.throughput(Throughput::Elements(n as u64));
-        for prepared in &both {
+        for prepared in &all {
             let (windows, mut out) = (prepared.batch(n), vec![0.0; n]);
             for level in Level::available() {
                 let mut session = prepared.session(level, n);

@@ -1,12 +1,12 @@
 //! Work for `bench/instructions.py`, which counts the instructions of the functions named `counted_...` here: whole windows, arriving
-//! rows and their preparation, of every shape in both precisions.
+//! rows and their preparation, of every shape in every precision.
 //!
 //!     count write NET PRECISION FILE     makes the model file
 //!     count run FILE LEVEL WORK          does it once: window, prepare or row
 
 use std::hint::black_box;
 use std::sync::Arc;
-use tickfuse_bench::{Case, Prepared, precision_name};
+use tickfuse_bench::{Case, Prepared};
 use tickfuse_core::bundle::Precision;
 use tickfuse_core::{Level, Model, OpenOptions, Session, Stream};
 
@@ -39,7 +39,7 @@ fn main() {
     if done.is_none() {
         let nets = Case::ALL.map(|case| case.name).join("|");
         eprintln!(
-            "usage: count write {nets} f32|bf16 FILE, or count run FILE portable|avx2 (a level that runs here)"
+            "usage: count write {nets} f32|bf16|i16 FILE, or count run FILE portable|avx2 (a level that runs here)"
         );
         std::process::exit(2);
     }
@@ -47,8 +47,7 @@ fn main() {
 
 fn write(net: &str, precision: &str, file: &str) -> Option<()> {
     let case = Case::ALL.into_iter().find(|case| case.name == net)?;
-    let both = [Precision::F32, Precision::Bf16];
-    let precision = both.into_iter().find(|p| precision_name(*p) == precision)?;
+    let precision = Precision::ALL.into_iter().find(|p| p.name() == precision)?;
     std::fs::write(file, Prepared::new(case, precision).file).expect("the file can be written");
     Some(())
 }

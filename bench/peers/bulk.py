@@ -23,7 +23,7 @@ import torch
 from cases import Case, all_cases
 from engines import Engine, OnnxRuntime, OpenVino, OpenVinoBf16, PyTorch, export_onnx
 from report import column, machine
-from tickfuse_program import ProgramError, Tickfuse
+from tickfuse_program import PRECISIONS, ProgramError, Tickfuse
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "bench" / "out"
@@ -66,7 +66,7 @@ def _batched(case: Case) -> Case:
 
 
 def _measure(case: Case, args: argparse.Namespace, work: Path) -> dict:
-    own = [Tickfuse(args.tickfuse, precision, case.folder, work) for precision in ("f32", "bf16")]
+    own = [Tickfuse(args.tickfuse, precision, case.folder, work) for precision in PRECISIONS]
     facts = {column(engine): _own_agreement(case, engine, work) for engine in own}
     batches = [int(n) for n in args.batches.split(",")]
     peers = {}
@@ -118,7 +118,7 @@ def _own_agreement(case: Case, engine: Tickfuse, work: Path) -> float:
     engine.predict(series, answers)
     found = np.load(answers)["output"][:: case.windows.shape[1]]
     expected = case.expected[engine.precision]
-    allowed = case.tolerance["f32" if engine.precision == "f32" else "bf16_products"]
+    allowed = case.tolerance["bf16_products" if engine.precision == "bf16" else engine.precision]
     return _checked(case, column(engine), float(np.abs(found.reshape(expected.shape) - expected).max()), allowed)
 
 
@@ -140,12 +140,12 @@ def _time(engine: Engine, seconds: float) -> float:
 
 
 def _ratios(measured: dict[str, dict]) -> dict[str, dict]:
-    """Each Tickfuse column against the best peer of its precision at its best batch, and against the best of all."""
+    """Each Tickfuse column against the best peer of its precision, if any, at its best batch, and against the best of all."""
     found = {}
     for name in (name for name in measured if name.startswith("Tickfuse")):
         peers = {n: m for n, m in measured.items() if not n.startswith("Tickfuse")}
         same = {n: m for n, m in peers.items() if n.split(",")[0].endswith(name.split()[-1])}
-        for group in (same, peers):
+        for group in filter(None, (same, peers)):
             rival = min(group, key=lambda n: group[n]["min_us"])
             found.setdefault(name, {})[rival] = round(group[rival]["min_us"] / measured[name]["min_us"], 2)
     return found

@@ -22,8 +22,9 @@ from nets import LSTM_A, SIMPLE_TFT, TINY_TFT, LstmNet, Spec, seeded  # noqa: E4
 LSTM_B = replace(LSTM_A, name="lstm_b", lookback=100, n_hidden=200, n_layers=3, features=tuple(f"x{j:03d}" for j in range(250)), seed=1005)
 LSTM_C = replace(LSTM_A, name="lstm_c", lookback=100, n_hidden=1000, n_layers=4, features=tuple(f"x{j:03d}" for j in range(500)), seed=1006)
 N_WINDOWS = 8
-# Of the answers' size: families fold before they round, so bf16 is held against the float64 answer of the unrounded weights.
-F32_SHARE, BF16_SHARE = 5e-6, 2e-2
+# Of the answers' size: families fold before they round, so bf16 is held against the float64 answer of the unrounded weights; so is
+# i16 of every net.
+F32_SHARE, BF16_SHARE, I16_SHARE = 5e-6, 2e-2, 1e-3
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,15 @@ def _fixture(id_: str, shape: str, spec: Spec) -> Case:
     module = LstmNet(spec).eval().requires_grad_(False)
     module.load_state_dict(load_file(folder / "weights.safetensors"))
     golden = dict(np.load(folder / "golden.npz"))
+    exact = golden["output_f64"]
     return Case(
         id=id_,
         shape=shape,
         folder=folder,
         module=module,
         windows=golden["input"],
-        expected={"f32": golden["output_f64"], "bf16": golden["output_bf16_weights"]},
-        tolerance=manifest[f"nets/{spec.name}/golden.npz"]["tolerance"],
+        expected={"f32": exact, "bf16": golden["output_bf16_weights"], "i16": exact},
+        tolerance=manifest[f"nets/{spec.name}/golden.npz"]["tolerance"] | {"i16": I16_SHARE * _size(exact)},
         weights_sha256=manifest[f"nets/{spec.name}/weights.safetensors"]["sha256"],
     )
 
@@ -165,7 +167,8 @@ def _folder(folder: Path, tensors: dict[str, torch.Tensor], about: dict) -> Path
 def _seeded(id_, shape, folder, module, exact, windows, rounded=None) -> Case:
     expected = {"f32": _answers(exact, windows)}
     expected["bf16"] = expected["f32"] if rounded is None else _answers(rounded, windows)
-    size = max(1.0, float(np.abs(expected["f32"]).max()))
+    expected["i16"] = expected["f32"]
+    size = _size(expected["f32"])
     apart = float(np.abs(expected["bf16"] - expected["f32"]).max())
     return Case(
         id=id_,
@@ -174,9 +177,14 @@ def _seeded(id_, shape, folder, module, exact, windows, rounded=None) -> Case:
         module=module,
         windows=windows,
         expected=expected,
-        tolerance={"f32": F32_SHARE * size, "bf16_products": BF16_SHARE * size, "bf16_to_f64": apart},
+        tolerance={"f32": F32_SHARE * size, "bf16_products": BF16_SHARE * size, "bf16_to_f64": apart, "i16": I16_SHARE * size},
         weights_sha256=sha256((folder / "weights.safetensors").read_bytes()).hexdigest(),
     )
+
+
+def _size(answers: np.ndarray) -> float:
+    """What shares are taken of: the largest answer, 1 at least."""
+    return max(1.0, float(np.abs(answers).max()))
 
 
 def _answers(module: torch.nn.Module, windows: np.ndarray) -> np.ndarray:

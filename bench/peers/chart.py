@@ -17,7 +17,8 @@ from matplotlib import pyplot  # noqa: E402  (the backend is chosen first)
 from matplotlib.axes import Axes  # noqa: E402
 from report import machine_line, sections  # noqa: E402
 
-OWN, OWN_LIGHT, PEERS = "#0b6e4f", "#58a98a", ("#8c8c8c", "#5b7aa6", "#b08d57", "#b5555a", "#d9969a", "#6d6d9c")
+OWN = {"f32": "#0b6e4f", "bf16": "#58a98a", "i16": "#a3cf62"}
+PEERS = ("#8c8c8c", "#5b7aa6", "#b08d57", "#b5555a", "#d9969a", "#6d6d9c")
 
 
 def page(document: dict) -> str:
@@ -86,7 +87,7 @@ def _bars(axes: Axes, title: str, bars: list[tuple[str, float, float]]) -> None:
 def _colour(name: str, other: str | None) -> str | None:
     if "Tickfuse" not in name:
         return other
-    return OWN_LIGHT if "bf16" in name else OWN
+    return next(colour for precision, colour in OWN.items() if precision in name)
 
 
 def _dress(axes: Axes, title: str, p50: tuple[float, ...], p99: tuple[float, ...]) -> None:

@@ -56,7 +56,7 @@ def summary(rounds: list[dict]) -> dict:
 
 
 def ratios(engines: dict[str, dict]) -> list[dict]:
-    """Each Tickfuse column against the best peer of its precision and against the best of all, by p50."""
+    """Each Tickfuse column against the best peer of its precision, if any, and against the best of all, by p50."""
     peers = {name: e for name, e in engines.items() if not name.startswith("Tickfuse")}
     found = []
     for name, own in ((n, e) for n, e in engines.items() if n.startswith("Tickfuse")):
@@ -135,15 +135,17 @@ def _ratio_table(cases: list[dict]) -> list[str]:
 
 
 def _form_table(cases: list[dict]) -> list[str]:
-    """Nets that peers run in two forms: Tickfuse against the fastest peer of its precision in whichever form suits it."""
+    """Nets that peers run in two forms: Tickfuse against the fastest peer of its precision, or of all where none has it, in whichever
+    form suits it."""
     forms = {case["id"]: case["engines"] for case in cases}
     rows = []
     for plain, stacked in ((i, f"{i} stacked") for i in forms if f"{i} stacked" in forms):
         both = [(form, name, e["p50_us"]) for form in (plain, stacked) for name, e in forms[form].items()]
         for own in dict.fromkeys(name for _, name, _ in both if name.startswith("Tickfuse")):
             time = min(us for _, name, us in both if name == own)
-            same = [b for b in both if not b[1].startswith("Tickfuse") and b[1].split()[-1] == own.split()[-1]]
-            form, rival, us = min(same, key=lambda b: b[2])
+            peers = [b for b in both if not b[1].startswith("Tickfuse")]
+            same = [b for b in peers if b[1].split()[-1] == own.split()[-1]]
+            form, rival, us = min(same or peers, key=lambda b: b[2])
             rows.append([plain, own, f"{rival}, {'stacked' if form == stacked else 'plain'}", f"{us / time:.2f}x"])
     return table(["net", "engine", "against the faster form", "p50"], rows) if rows else []
 

@@ -21,7 +21,7 @@ from cases import Case, all_cases, empty_case
 from chart import page
 from engines import Engine, open_engines
 from report import column, machine, markdown, ratios, summary
-from tickfuse_program import ProgramError, Tickfuse
+from tickfuse_program import PRECISIONS, ProgramError, Tickfuse
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "bench" / "out"
@@ -95,7 +95,7 @@ def _makers(args: argparse.Namespace, work: Path) -> list:
 
 
 def _engines(case: Case, args: argparse.Namespace, work: Path) -> list:
-    own = [] if args.peers_only else [Tickfuse(args.tickfuse, p, case.folder, work) for p in ("f32", "bf16")]
+    own = [] if args.peers_only else [Tickfuse(args.tickfuse, p, case.folder, work) for p in PRECISIONS]
     return own + _peers(case, args, work, {"f32", "bf16"})
 
 
@@ -106,22 +106,22 @@ def _peers(case: Case, args: argparse.Namespace, work: Path, precisions: set[str
 
 def _agreement(case: Case, engine: Engine | Tickfuse) -> dict:
     """Largest deviation over all golden windows; raises where it is beyond what the precision allows."""
-    own_bf16 = engine.precision == "bf16" and isinstance(engine, Tickfuse)
-    expected = case.expected["bf16" if own_bf16 else "f32"]
+    is_own = isinstance(engine, Tickfuse)
+    expected = case.expected[engine.precision if is_own else "f32"]
     found = float(np.max(np.abs(engine.answers(case.windows) - expected)))
-    allowed = _allowed(case, engine.precision, own_bf16)
+    allowed = _allowed(case, engine.precision, is_own)
     if not found <= allowed:
         raise ProgramError(f"{case.id}, {column(engine)}: expected a deviation up to {allowed:g}, found {found:g}")
     return {"deviation": found, "allowed": allowed}
 
 
-def _allowed(case: Case, precision: str, own_bf16: bool) -> float:
-    """f32: the fixture's tolerance. Tickfuse bf16: against rounded weights. A peer's bf16 rounds where it likes: against
+def _allowed(case: Case, precision: str, is_own: bool) -> float:
+    """f32, i16: the case's tolerance. Tickfuse bf16: against rounded weights. A peer's bf16 rounds where it likes: against
     float64, twice what rounding weights and products costs."""
-    if precision == "f32":
-        return case.tolerance["f32"]
+    if precision != "bf16":
+        return case.tolerance[precision]
     products = case.tolerance["bf16_products"]
-    return products if own_bf16 else 2.0 * (products + case.tolerance["bf16_to_f64"])
+    return products if is_own else 2.0 * (products + case.tolerance["bf16_to_f64"])
 
 
 def _measure(case: Case, engines: list, facts: list[dict], args: argparse.Namespace) -> dict:

@@ -12,6 +12,9 @@ class ProgramError(Exception):
     """The program is missing, failed, or answered something unexpected."""
 
 
+PRECISIONS = ("f32", "bf16", "i16")
+
+
 class Tickfuse:
     """One net as a bundle of one precision."""
 

@@ -9,7 +9,7 @@ mod noise;
 mod prepared;
 
 pub use case::{Case, Family};
-pub use prepared::{N_WINDOWS, Prepared, precision_name};
+pub use prepared::{N_WINDOWS, Prepared};
 
 /// Fails unless every answer lies within `tolerance` of the oracle's.
 ///

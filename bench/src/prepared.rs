@@ -9,15 +9,6 @@ use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
 /// Different windows; larger batches repeat them.
 pub const N_WINDOWS: usize = 6;
 
-/// `f32` or `bf16`, as names of results have it.
-#[must_use]
-pub const fn precision_name(precision: Precision) -> &'static str {
-    match precision {
-        Precision::F32 => "f32",
-        Precision::Bf16 => "bf16",
-    }
-}
-
 /// One case in one precision.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -76,12 +67,7 @@ impl Prepared {
     /// `case/level/precision`, the way every result is named.
     #[must_use]
     pub fn name(&self, level: Level) -> String {
-        format!(
-            "{}/{}/{}",
-            self.case.name,
-            level.name(),
-            precision_name(self.precision)
-        )
+        format!("{}/{}/{}", self.case.name, level.name(), self.precision.name())
     }
 
     /// A session at `level` whose answers to `n` windows have been compared with the oracle's.
@@ -115,13 +101,14 @@ impl Prepared {
         assert_close(&self.name(level), &found, &expected, self.tolerance(level));
     }
 
-    /// Activations in f32 throughout, or rounded to bf16 before each product. Nets of folded layers are rounded after folding, so that
+    /// Activations in f32 throughout, rounded to bf16 before each product, or to integers. Nets of folded layers are rounded after folding, so that
     /// the oracle's unfolded weights differ by a bf16 rounding.
     fn tolerance(&self, level: Level) -> f64 {
         let folded = !matches!(self.case.family, Family::Lstm { .. });
         match (self.precision, level) {
             (Precision::Bf16, _) if folded => 2e-2,
             (Precision::Bf16, Level::Avx512Bf16) => 5e-3,
+            (Precision::I16, _) => 1e-3,
             _ if folded => 1e-5,
             _ => 2e-6,
         }
@@ -135,7 +122,7 @@ mod tests {
     #[test]
     fn every_level_answers_as_the_oracle_does() {
         for case in [Case::M1, Case::M3, Case::M4] {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in Precision::ALL {
                 let prepared = Prepared::new(case, precision);
                 for level in Level::available() {
                     let session = prepared.session(level, 7);

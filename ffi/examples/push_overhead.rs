@@ -35,7 +35,7 @@ type Round = unsafe extern "C" fn(*mut c_void, *const f64, usize, *mut u64) -> i
 
 /// The loop in C++, which lives as long as the process.
 struct Foreign {
-    round: Round,
+    rounds: [Round; 2],
     own: *mut c_void,
 }
 
@@ -56,25 +56,31 @@ impl Foreign {
         if library.is_null() {
             return Err(format!("{path}: not a library").into());
         }
-        let (new, round) = (
-            symbol(library, c"push_overhead_new")?,
-            symbol(library, c"push_overhead_round")?,
-        );
+        let new = symbol(library, c"push_overhead_new")?;
+        let rounds = [c"push_overhead_round", c"push_overhead_fast_round"];
+        let [push, fast] = rounds.map(|name| symbol(library, name));
         // SAFETY: push_overhead.cpp defines it so.
         let new = unsafe { std::mem::transmute::<*mut c_void, New>(new) };
         // SAFETY: push_overhead.cpp defines it so.
-        let round = unsafe { std::mem::transmute::<*mut c_void, Round>(round) };
+        let push = unsafe { std::mem::transmute::<*mut c_void, Round>(push?) };
+        // SAFETY: push_overhead.cpp defines it so.
+        let fast = unsafe { std::mem::transmute::<*mut c_void, Round>(fast?) };
         // SAFETY: text that ends with a zero.
         let own = unsafe { new(model_path.as_ptr()) };
         match own.is_null() {
             true => Err(format!("{model}: no stream of it").into()),
-            false => Ok(Self { round, own }),
+            false => Ok(Self {
+                rounds: [push, fast],
+                own,
+            }),
         }
     }
 
-    fn round(&mut self, rows: &[f64], ns: &mut [u64]) -> Result<(), String> {
+    /// By `push`, or by the fast call.
+    fn round(&mut self, is_fast: bool, rows: &[f64], ns: &mut [u64]) -> Result<(), String> {
+        let round = self.rounds[usize::from(is_fast)];
         // SAFETY: the loop is open, `ns` has a place for each of the rows.
-        match unsafe { (self.round)(self.own, rows.as_ptr(), ns.len(), ns.as_mut_ptr()) } {
+        match unsafe { round(self.own, rows.as_ptr(), ns.len(), ns.as_mut_ptr()) } {
             0 => Ok(()),
             status => Err(format!("status {status}")),
         }
@@ -123,13 +129,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut own, mut foreign) = (Stream::new(&model)?, Foreign::open(library, path)?);
     let rows = synthetic(N_ROWS * model.schema().n_features());
     let mut out = vec![0.0; model.schema().n_outputs()];
-    let (mut in_rust, mut in_cpp, mut ns) = (Vec::new(), Vec::new(), vec![0; N_ROWS]);
+    let mut found = [const { Vec::new() }; 3];
+    let mut ns = vec![0; N_ROWS];
     let n_warm = model.schema().lookback() / N_ROWS + 2;
     for i in 0..n_rounds + n_warm {
-        round(&mut own, &rows, &mut out, &mut ns)?;
-        in_rust.extend(ns.iter().filter(|_| i >= n_warm));
-        foreign.round(&rows, &mut ns)?;
-        in_cpp.extend(ns.iter().filter(|_| i >= n_warm));
+        for (k, found) in found.iter_mut().enumerate() {
+            match k {
+                0 => round(&mut own, &rows, &mut out, &mut ns)?,
+                _ => foreign.round(k == 2, &rows, &mut ns)?,
+            }
+            found.extend(ns.iter().filter(|_| i >= n_warm));
+        }
     }
     println!(
         "hash {}, level {}, {n_rounds} rounds of {N_ROWS} rows",
@@ -143,11 +153,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|name| format!("{name:>9}"))
             .concat()
     );
-    let (rust, cpp) = (report("Rust", in_rust), report("C++", in_cpp));
-    let more = cpp
-        .iter()
-        .zip(&rust)
-        .map(|(cpp, rust)| format!("{:+9}", cpp.cast_signed() - rust.cast_signed()));
-    println!("{:10}{}", "C++ adds", more.collect::<String>());
+    let [rust, cpp, fast] = found;
+    let (rust, cpp, fast) = (report("Rust", rust), report("C++", cpp), report("C++ fast", fast));
+    for (name, figures) in [("C++ adds", cpp), ("fast adds", fast)] {
+        let more = figures
+            .iter()
+            .zip(&rust)
+            .map(|(ns, rust)| format!("{:+9}", ns.cast_signed() - rust.cast_signed()));
+        println!("{name:10}{}", more.collect::<String>());
+    }
     Ok(())
 }

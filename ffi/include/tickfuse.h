@@ -91,7 +91,7 @@ extern "C" {
  * numbers are equal and the library's minor number is not below the one the program was compiled with. A minor step
  * adds functions, numbers, flags or fields at the end of a structure led by its size; anything else is a major step.
  */
-#define TICKFUSE_ABI_VERSION 0x00010002
+#define TICKFUSE_ABI_VERSION 0x00010003
 
 /* The version of the library that is loaded, to compare with the macro. */
 uint32_t tickfuse_abi_version(void) TICKFUSE_NOEXCEPT;
@@ -664,6 +664,19 @@ tickfuse_status tickfuse_stream_peek_bar(tickfuse_stream *stream, const tickfuse
                                          tickfuse_step *step) TICKFUSE_NOEXCEPT;
 
 /*
+ * Takes a row as tickfuse_stream_push() does, without an answer: rows of the past, that a new stream is to have seen and
+ * nobody acts on. The work of the answers left out is never done; the first answer behind them has the bits it would have.
+ */
+tickfuse_status tickfuse_stream_replay(tickfuse_stream *stream, const float *row, size_t n_values) TICKFUSE_NOEXCEPT;
+
+/* The same from doubles. */
+tickfuse_status tickfuse_stream_replay_f64(tickfuse_stream *stream, const double *row,
+                                           size_t n_values) TICKFUSE_NOEXCEPT;
+
+/* Likewise of a bar, which is taken or refused as by tickfuse_stream_push_bar(). */
+tickfuse_status tickfuse_stream_replay_bar(tickfuse_stream *stream, const tickfuse_bar *bar) TICKFUSE_NOEXCEPT;
+
+/*
  * Does all that the next answer need not wait for, so that the next push or peek has little left to do. Called while
  * nothing arrives; without it the same is done on arrival, and the answer is the same, later.
  */
@@ -694,6 +707,9 @@ size_t tickfuse_stream_remaining(const tickfuse_stream *stream) TICKFUSE_NOEXCEP
  */
 tickfuse_status tickfuse_stream_set_max_missing_bars(tickfuse_stream *stream,
                                                      uint32_t max_missing_bars) TICKFUSE_NOEXCEPT;
+
+/* What was set; 0 where nothing was, for a model that takes no bars, and for a handle as above. */
+uint32_t tickfuse_stream_max_missing_bars(const tickfuse_stream *stream) TICKFUSE_NOEXCEPT;
 
 /*
  * Says which series the bars are of: the label of one of the model's categories, such as "BTCUSDT" of "symbol", from
@@ -906,7 +922,7 @@ void tickfuse_sliding_free(tickfuse_sliding *sliding) TICKFUSE_NOEXCEPT;
 /* ---- Fast handles ----------------------------------------------------------------------------------------------- */
 
 /*
- * A hot call of which all but the addresses was said beforehand: for languages where every argument of a call costs. It
+ * A hot call of which all but the addresses was said beforehand: for callers to whom every argument of a call is dear. It
  * does what the call it stands for does, and belongs to its stream or session: it is not to be called after that was
  * freed, and one of several of the same stream or session is refused with TICKFUSE_ERR_BUSY while another runs.
  */

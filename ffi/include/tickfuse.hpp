@@ -9,8 +9,8 @@
 //     if (const tickfuse::Step step = stream.push(row, out)) { ... out holds the answer ... }
 //
 // Cold calls (opening, making, encoding, interpreting) throw tickfuse::Error, and each has a form try_... that returns
-// an Expected instead; with exceptions switched off only those are there. Hot calls (run, push, peek, prepare, set) are
-// noexcept, allocate nothing and return a small result. Where memory for a handle or a text cannot be had in a try_...
+// an Expected instead; with exceptions switched off only those are there. Hot calls (run, push, peek, prepare, set, Fast)
+// are noexcept, allocate nothing and return a small result. Where memory for a handle or a text cannot be had in a try_...
 // form, the program ends.
 //
 // Handles are moved, not copied. One that was moved from answers every call with TICKFUSE_ERR_NULL. tickfuse_model and
@@ -604,6 +604,18 @@ class Stream {
     Step push_bar(const Bar &bar, Span<float> out) noexcept { return of_bar(tickfuse_stream_push_bar, bar, out); }
     Step peek_bar(const Bar &bar, Span<float> out) noexcept { return of_bar(tickfuse_stream_peek_bar, bar, out); }
 
+    // Rows and bars of the past: taken, not answered.
+    Status replay(Span<const float> row) noexcept {
+        return {tickfuse_stream_replay(get(), row.data(), row.size())};
+    }
+    Status replay(Span<const double> row) noexcept {
+        return {tickfuse_stream_replay_f64(get(), row.data(), row.size())};
+    }
+    Status replay_bar(const Bar &bar) noexcept {
+        const tickfuse_bar given = bar.in_c();
+        return {tickfuse_stream_replay_bar(get(), &given)};
+    }
+
     // May be left unread: after a failure the next push says the same.
     tickfuse_status prepare() noexcept { return tickfuse_stream_prepare(get()); }
 
@@ -635,6 +647,7 @@ class Stream {
     Status set_max_missing_bars(std::uint32_t max_missing_bars) noexcept {
         return {tickfuse_stream_set_max_missing_bars(get(), max_missing_bars)};
     }
+    std::uint32_t max_missing_bars() const noexcept { return tickfuse_stream_max_missing_bars(get()); }
 
     // is_known says whether the model knows the label; otherwise it stands for an unknown series.
     Status set_category(const char *name, const char *label, bool &is_known) noexcept {
@@ -847,6 +860,62 @@ class Sliding {
     }
 
     detail::Handle<tickfuse_sliding, tickfuse_sliding_free> handle_;
+};
+
+// ---- Fast calls -----------------------------------------------------------------------------------------------------
+
+// What a fast call came to; true where the answer was written.
+struct [[nodiscard]] FastStep {
+    tickfuse_status status = TICKFUSE_OK;
+
+    explicit operator bool() const noexcept { return status == TICKFUSE_OK; }
+    bool is_warming_up() const noexcept { return status == TICKFUSE_WARMING_UP; }
+    const char *text() const noexcept { return tickfuse_status_text(status); }
+};
+
+// One hot call of a Stream or Session, of rows or windows of `T`, float or double, whose lengths were said beforehand: the
+// least that a call costs. The stream or session outlives it, but may be moved.
+template <class T> class Fast {
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>, "values are floats or doubles");
+
+  public:
+    static Expected<Fast> try_push_of(Stream &stream) noexcept {
+        return of(tickfuse_fast_of_stream, stream.get(), TICKFUSE_FAST_PUSH);
+    }
+    static Expected<Fast> try_peek_of(Stream &stream) noexcept {
+        return of(tickfuse_fast_of_stream, stream.get(), TICKFUSE_FAST_PEEK);
+    }
+    static Expected<Fast> try_run_of(Session &session) noexcept {
+        return of(tickfuse_fast_of_session, session.get(), TICKFUSE_FAST_RUN);
+    }
+
+    static Fast own(tickfuse_fast *handle) noexcept { return Fast(handle); }
+
+    tickfuse_fast *get() const noexcept { return handle_.get(); }
+
+    // values: as many as a row, or a window, has; out: as many as an answer has.
+    FastStep operator()(const T *values, float *out) noexcept { return {tickfuse_fast_call(get(), values, out)}; }
+
+    // TICKFUSE_FLAG_* of its last answer.
+    std::uint32_t flags() const noexcept { return tickfuse_fast_flags(get()); }
+
+#if TICKFUSE_HPP_THROWS
+    static Fast push_of(Stream &stream) { return try_push_of(stream).value(); }
+    static Fast peek_of(Stream &stream) { return try_peek_of(stream).value(); }
+    static Fast run_of(Session &session) { return try_run_of(session).value(); }
+#endif
+
+  private:
+    explicit Fast(tickfuse_fast *handle) noexcept : handle_(handle) {}
+
+    template <class Make, class Subject>
+    static Expected<Fast> of(Make make, Subject *subject, std::uint32_t action) noexcept {
+        const std::uint32_t width = std::is_same_v<T, double> ? TICKFUSE_FAST_F64 : 0;
+        return detail::made<Fast, tickfuse_fast>(
+            [&](tickfuse_fast **out) { return make(subject, action | width, out); });
+    }
+
+    detail::Handle<tickfuse_fast, tickfuse_fast_free> handle_;
 };
 
 } // namespace of_std_span or of_own_span

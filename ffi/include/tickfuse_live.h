@@ -26,8 +26,8 @@
  * of the old model's mapping, happen on the control thread.
  *
  * What a swap costs the hot thread, in tickfuse_live_take() and so never between a bar and its answer: at most
- * max_missing pushes of rows that arrived since the control thread last looked, mostly none, and one peek, which brings
- * the new stream and its weights into this core's caches. Without an offer it is one load.
+ * max_missing rows that arrived since the control thread last looked, mostly none, and one peek, which brings the new
+ * stream and its weights into this core's caches. Without an offer it is one load.
  *
  * Threads. At most one thread at a time is hot, and at most one is control; the functions say whose they are. Either
  * role may move to another thread if the caller orders the two, as a lock or a join does. Several series share one
@@ -246,7 +246,6 @@ TICKFUSE_INLINE int tickfuse_live_is_refusal_(tickfuse_status status) TICKFUSE_N
 /* Makes the offered stream see the event that lies in its row. */
 TICKFUSE_INLINE tickfuse_status tickfuse_live_see_(const tickfuse_live *live, tickfuse_live_offer_ *offer,
                                                    uint64_t what) TICKFUSE_NOEXCEPT {
-    tickfuse_step step = TICKFUSE_STEP_INIT;
     tickfuse_status status;
     offer->next++;
     if (what == TICKFUSE_LIVE_EVENT_RESET_) {
@@ -257,9 +256,9 @@ TICKFUSE_INLINE tickfuse_status tickfuse_live_see_(const tickfuse_live *live, ti
     offer->n_seen++;
     if (live->kind == TICKFUSE_LIVE_BARS) {
         tickfuse_bar bar = tickfuse_live_bar_(offer->row);
-        status = tickfuse_stream_push_bar(offer->stream, &bar, offer->out, live->n_outputs, &step);
+        status = tickfuse_stream_replay_bar(offer->stream, &bar);
     } else {
-        status = tickfuse_stream_push_f64(offer->stream, offer->row, live->width, offer->out, live->n_outputs, &step);
+        status = tickfuse_stream_replay_f64(offer->stream, offer->row, live->width);
     }
     return tickfuse_live_is_refusal_(status) ? TICKFUSE_OK : status;
 }

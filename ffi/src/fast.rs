@@ -2,11 +2,10 @@
 
 use crate::error::UseError;
 use crate::guard;
-use crate::pointer::{self, Out};
+use crate::pointer::{self, Out, OutSlice};
 use crate::session::{self, SessionHandle};
 use crate::status::Status;
-use crate::step::{CallerStep, STEP_ANSWER, STEP_WARMING_UP};
-use crate::stream::{self, Place, StreamHandle};
+use crate::stream::StreamHandle;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 use tickfuse_core::Sample;
@@ -23,80 +22,78 @@ pub const FAST_F64: u32 = 16;
 /// `tickfuse_fast` of the header.
 #[derive(Debug)]
 pub struct FastHandle {
-    subject: Subject,
-    is_f64: bool,
+    call: Call,
+    /// The stream or session that `call` expects; lives at least as long by the promise of the handle's maker.
+    subject: *const c_void,
     n_values: usize,
     n_out: usize,
     /// Of the last answer.
     flags: AtomicU32,
 }
 
-/// Whose answer it is; lives at least as long by the promise of the handle's maker.
-#[derive(Debug, Clone, Copy)]
-enum Subject {
-    Stream {
-        stream: *const StreamHandle,
-        is_kept: bool,
-    },
-    Session(*const SessionHandle),
-}
+/// Answers values by the subject of a handle that was made with it.
+type Call = unsafe fn(&FastHandle, *const c_void, *mut f32) -> i32;
 
-// SAFETY: what the pointers lead to may move between threads, and refuses a second call at a time.
+// SAFETY: what the pointer leads to may move between threads, and refuses a second call at a time.
 unsafe impl Send for FastHandle {}
 // SAFETY: as above; the flags are atomic.
 unsafe impl Sync for FastHandle {}
 
-impl FastHandle {
-    /// # Safety
-    /// `values` and `out` as the header asks of the call; the subject lives.
-    unsafe fn call<S: Sample>(&self, values: *const S, out: *mut f32) -> i32 {
-        let values = (values, self.n_values);
-        match self.subject {
-            Subject::Stream { stream, is_kept } => {
-                let mut step = CallerStep::INIT;
-                let place = Place {
-                    out,
-                    n_out: self.n_out,
-                    step: &raw mut step,
-                };
-                // SAFETY: the caller's promise is passed on.
-                let status = unsafe { stream::of_row(stream, values, place, is_kept) };
-                self.told(status, step.kind, step.flags)
-            }
-            Subject::Session(session) => {
-                let mut flags = 0;
-                // SAFETY: the caller's promise is passed on.
-                let status = unsafe { session::run_one(session, values, (out, self.n_out), &raw mut flags) };
-                self.told(status, STEP_ANSWER, flags)
-            }
+/// A row for the handle's stream.
+///
+/// # Safety
+/// The subject is a stream that lives; `values` and `out` as the header asks of the call.
+unsafe fn of_row<S: Sample, const IS_KEPT: bool>(
+    fast: &FastHandle,
+    values: *const c_void,
+    out: *mut f32,
+) -> i32 {
+    guard::hot(move || {
+        // SAFETY: a stream that lives by the caller's promise.
+        let stream = unsafe { &*fast.subject.cast::<StreamHandle>() };
+        // SAFETY: the caller's promise is passed on; the output is written after the last use of the slice.
+        let row = unsafe { pointer::slice(values.cast::<S>(), fast.n_values, "values") }?;
+        // SAFETY: the caller's promise is passed on.
+        let out = unsafe { OutSlice::new(out, fast.n_out, "out") }?;
+        let told = stream.ask(out, |stream, out| match IS_KEPT {
+            true => stream.push(row, out),
+            false => stream.peek(row, out),
+        })?;
+        if !told.is_answer() {
+            return Ok(Status::WarmingUp);
         }
-    }
-
-    fn told(&self, status: i32, kind: u32, flags: u32) -> i32 {
-        match (status, kind) {
-            (0, STEP_WARMING_UP) => Status::WarmingUp.number(),
-            (0, _) => {
-                self.flags.store(flags, Ordering::Relaxed);
-                status
-            }
-            _ => status,
-        }
-    }
+        fast.flags.store(told.flags(), Ordering::Relaxed);
+        Ok(Status::Ok)
+    })
 }
 
-/// The action without its width, and whether that is 64 bits.
-fn understood(action: u32, known: &[u32]) -> Result<(u32, bool), UseError> {
-    let narrow = action & !FAST_F64;
-    match known.contains(&narrow) {
-        true => Ok((narrow, narrow != action)),
-        false => Err(UseError::Action { found: action }),
+/// A window for the handle's session.
+///
+/// # Safety
+/// The subject is a session that lives; `values` and `out` as the header asks of the call.
+unsafe fn of_window<S: Sample>(fast: &FastHandle, values: *const c_void, out: *mut f32) -> i32 {
+    let (session, mut flags) = (fast.subject.cast(), 0);
+    let (window, out) = ((values.cast::<S>(), fast.n_values, "values"), (out, fast.n_out));
+    // SAFETY: the caller's promise is passed on.
+    let status = unsafe { session::run_one(session, window, out, &raw mut flags) };
+    if status == Status::Ok.number() {
+        fast.flags.store(flags, Ordering::Relaxed);
     }
+    status
 }
 
-fn handed_out(out: Out<*mut FastHandle>, subject: Subject, is_f64: bool, [n_values, n_out]: [usize; 2]) {
+/// The call of an action, narrow or wide, among those of a kind of subject.
+fn chosen(action: u32, known: &[(u32, [Call; 2])]) -> Result<Call, UseError> {
+    let is_f64 = action & FAST_F64 != 0;
+    let found = known.iter().find(|(narrow, _)| *narrow == action & !FAST_F64);
+    let (_, calls) = found.ok_or(UseError::Action { found: action })?;
+    Ok(calls[usize::from(is_f64)])
+}
+
+fn handed_out(out: Out<*mut FastHandle>, call: Call, subject: *const c_void, [n_values, n_out]: [usize; 2]) {
     let handle = FastHandle {
+        call,
         subject,
-        is_f64,
         n_values,
         n_out,
         flags: AtomicU32::new(0),
@@ -119,14 +116,17 @@ pub unsafe extern "C" fn tickfuse_fast_of_stream(
         let handle = unsafe { pointer::borrow(stream.cast_const(), "stream") }?;
         // SAFETY: the caller's promise is passed on.
         let out = unsafe { Out::new(out, "out") }?;
-        let (action, is_f64) = understood(action, &[FAST_PUSH, FAST_PEEK])?;
+        let calls: [(u32, [Call; 2]); 2] = [
+            (FAST_PUSH, [of_row::<f32, true>, of_row::<f64, true>]),
+            (FAST_PEEK, [of_row::<f32, false>, of_row::<f64, false>]),
+        ];
+        let call = chosen(action, &calls)?;
         let sizes = handle.with(|stream| {
             let schema = stream.model().schema();
             let n_rows = 1 + schema.net.n_ahead();
             [n_rows * schema.n_features(), schema.n_outputs()]
         })?;
-        let is_kept = action == FAST_PUSH;
-        handed_out(out, Subject::Stream { stream, is_kept }, is_f64, sizes);
+        handed_out(out, call, stream.cast_const().cast(), sizes);
         Ok(())
     })
 }
@@ -146,12 +146,12 @@ pub unsafe extern "C" fn tickfuse_fast_of_session(
         let handle = unsafe { pointer::borrow(session.cast_const(), "session") }?;
         // SAFETY: the caller's promise is passed on.
         let out = unsafe { Out::new(out, "out") }?;
-        let (_, is_f64) = understood(action, &[FAST_RUN])?;
+        let call = chosen(action, &[(FAST_RUN, [of_window::<f32>, of_window::<f64>])])?;
         let sizes = handle.with(|session| {
             let schema = session.model().schema();
             [schema.n_rows() * schema.n_features(), schema.n_outputs()]
         })?;
-        handed_out(out, Subject::Session(session), is_f64, sizes);
+        handed_out(out, call, session.cast_const().cast(), sizes);
         Ok(())
     })
 }
@@ -168,11 +168,9 @@ pub unsafe extern "C" fn tickfuse_fast_call(
 ) -> i32 {
     // SAFETY: the caller's promise is passed on.
     match unsafe { pointer::borrow(fast, "fast") } {
-        // SAFETY: the caller's promise is passed on.
-        Ok(handle) if handle.is_f64 => unsafe { handle.call(values.cast::<f64>(), out) },
-        // SAFETY: the caller's promise is passed on.
-        Ok(handle) => unsafe { handle.call(values.cast::<f32>(), out) },
-        Err(error) => guard::status(|| Err(error.into())),
+        // SAFETY: the subject is the one that the call was chosen for, and lives by the caller's promise; as is the rest.
+        Ok(handle) => unsafe { (handle.call)(handle, values, out) },
+        Err(error) => guard::hot(|| Err(error.into())),
     }
 }
 

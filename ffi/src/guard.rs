@@ -10,10 +10,33 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// A failure whose text its thread keeps, as the number that it gave: what a hot call carries in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recorded(i32);
+
+impl<E> From<E> for Recorded
+where
+    Failure: From<E>,
+{
+    #[cold]
+    #[inline(never)]
+    fn from(error: E) -> Self {
+        Self(last_error::record(&error.into()))
+    }
+}
+
+/// Runs a hot call that returns a status.
+#[inline(always)]
+pub(crate) fn hot(call: impl FnOnce() -> Result<Status, Recorded>) -> i32 {
+    // What a panic leaves half-done stays behind the poison of its handle.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(status)) => status.number(),
+        Ok(Err(Recorded(number))) => number,
+        Err(payload) => last_error::record_panic(payload),
+    }
+}
+
 /// Runs a call that returns a status.
-///
-/// A hot call hands in a closure that borrows one value: what a closure holds is copied on its way through the catching.
-#[inline]
 pub(crate) fn status(call: impl FnOnce() -> Result<(), Failure>) -> i32 {
     match caught(call) {
         Ok(()) => Status::Ok.number(),
@@ -42,13 +65,12 @@ pub(crate) unsafe fn free<T>(handle: *mut T) {
 }
 
 /// The call's result, a failure or panic recorded and reduced to its number.
-#[inline]
 fn caught<T>(call: impl FnOnce() -> Result<T, Failure>) -> Result<T, i32> {
     // What a panic leaves half-done stays behind the poison of its handle.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(failure)) => Err(last_error::record(&failure)),
-        Err(payload) => Err(last_error::record_panic(&*payload)),
+        Err(payload) => Err(last_error::record_panic(payload)),
     }
 }
 

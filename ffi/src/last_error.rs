@@ -92,14 +92,17 @@ pub(crate) fn record(failure: &Failure) -> i32 {
     failure.status().number()
 }
 
-/// Keeps what a panic says.
-pub(crate) fn record_panic(payload: &(dyn Any + Send)) -> i32 {
+/// Keeps what a panic says, and lets go of it.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_panic(payload: Box<dyn Any + Send>) -> i32 {
     let said = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(said), _) => said,
         (None, Some(said)) => said.as_str(),
         (None, None) => "without a message",
     };
     keep_text(format_args!("defect of the library, please report: {said}"));
+    drop(payload);
     Status::Panic.number()
 }
 
@@ -197,11 +200,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_in_its_own_words_whatever_carries_them() {
-        assert_eq!(record_panic(&"static"), 900);
+        assert_eq!(record_panic(Box::new("static")), 900);
         assert_eq!(last(), "defect of the library, please report: static");
-        record_panic(&String::from("owned"));
+        record_panic(Box::new(String::from("owned")));
         assert!(last().ends_with(": owned"));
-        record_panic(&7_u8);
+        record_panic(Box::new(7_u8));
         assert!(last().ends_with(": without a message"));
     }
 }

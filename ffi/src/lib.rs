@@ -15,6 +15,7 @@ mod memory;
 mod model;
 mod options;
 mod pointer;
+mod replay;
 mod schema;
 mod session;
 mod sized;
@@ -55,6 +56,7 @@ pub use model::{
     tickfuse_model_open_memory, tickfuse_model_schema_json,
 };
 pub use options::{CallerOptions, OPEN_COPIED, OPEN_DECLINE_GOLDEN, OPEN_DECLINE_HASH};
+pub use replay::{tickfuse_stream_replay, tickfuse_stream_replay_bar, tickfuse_stream_replay_f64};
 pub use schema::{
     ARRIVAL_NONE, ARRIVAL_PREPARED, ARRIVAL_WHOLE_WINDOW, CallerInput, CallerOutput, LABEL_SIZE,
     MISSING_IMPUTED, MISSING_REFUSED, OUTPUT_DEVIATION, OUTPUT_MEAN, OUTPUT_POSITION, OUTPUT_PROBABILITY,
@@ -78,18 +80,19 @@ pub use state::{
 pub use status::{Status, tickfuse_status_text};
 pub use step::{CallerBar, CallerStep, STEP_ANSWER, STEP_WARMING_UP};
 pub use stream::{
-    StreamHandle, tickfuse_stream_align, tickfuse_stream_free, tickfuse_stream_init, tickfuse_stream_new,
-    tickfuse_stream_peek, tickfuse_stream_peek_bar, tickfuse_stream_peek_f64, tickfuse_stream_prepare,
-    tickfuse_stream_prepare_some, tickfuse_stream_push, tickfuse_stream_push_bar, tickfuse_stream_push_f64,
-    tickfuse_stream_remaining, tickfuse_stream_reset, tickfuse_stream_set_category,
-    tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars, tickfuse_stream_size,
+    StreamHandle, tickfuse_stream_align, tickfuse_stream_free, tickfuse_stream_init,
+    tickfuse_stream_max_missing_bars, tickfuse_stream_new, tickfuse_stream_peek, tickfuse_stream_peek_bar,
+    tickfuse_stream_peek_f64, tickfuse_stream_prepare, tickfuse_stream_prepare_some, tickfuse_stream_push,
+    tickfuse_stream_push_bar, tickfuse_stream_push_f64, tickfuse_stream_remaining, tickfuse_stream_reset,
+    tickfuse_stream_set_category, tickfuse_stream_set_contexts, tickfuse_stream_set_max_missing_bars,
+    tickfuse_stream_size,
 };
 
 pub use streams::*;
 pub use strided::{tickfuse_session_run_strided, tickfuse_session_run_strided_f64};
 
 /// `TICKFUSE_ABI_VERSION`.
-pub const ABI_VERSION: u32 = 0x0001_0002;
+pub const ABI_VERSION: u32 = 0x0001_0003;
 
 /// `tickfuse_abi_version` of the header.
 #[unsafe(no_mangle)]

@@ -100,8 +100,19 @@ impl<T: Copy> OutSlice<T> {
         Ok(Self { pointer, len })
     }
 
+    /// Places that there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Copies to the beginning. Values beyond the place are not written.
+    #[inline(always)]
     pub(crate) fn write(self, values: &[T]) {
+        if let ([value], true) = (values, self.len == 1) {
+            // Most answers; no call of a copying function.
+            // SAFETY: one place, writable by the promise given to `new` and aligned by its check.
+            return unsafe { self.pointer.write(*value) };
+        }
         let n = values.len().min(self.len);
         // SAFETY: readable: a slice of at least n; writable: n is at most the length promised to `new`; aligned: by
         // type and by the check; apart: `values` is the library's own memory, which no caller may name as output.

@@ -256,19 +256,19 @@ unsafe fn run<S: Sample>(
     })
 }
 
-/// One window.
+/// One window, with its name in the header.
 ///
 /// # Safety
 /// The header's rules for pointers.
 pub(crate) unsafe fn run_one<S: Sample>(
     session: *const SessionHandle,
-    (window, n_values): (*const S, usize),
+    window: (*const S, usize, &'static str),
     out: (*mut f32, usize),
     flags: *mut u32,
 ) -> i32 {
     let what = What::Batch { n_windows: 1 };
     // SAFETY: the caller's promise is passed on.
-    unsafe { run(session, (window, n_values, "window"), what, out, flags) }
+    unsafe { run(session, window, what, out, flags) }
 }
 
 /// `tickfuse_session_run` of the header.
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn tickfuse_session_run(
     flags: *mut u32,
 ) -> i32 {
     // SAFETY: the caller's promise is passed on.
-    unsafe { run_one(session, (window, n_values), (out, n_out), flags) }
+    unsafe { run_one(session, (window, n_values, "window"), (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_f64` of the header.
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn tickfuse_session_run_f64(
     flags: *mut u32,
 ) -> i32 {
     // SAFETY: the caller's promise is passed on.
-    unsafe { run_one(session, (window, n_values), (out, n_out), flags) }
+    unsafe { run_one(session, (window, n_values, "window"), (out, n_out), flags) }
 }
 
 /// `tickfuse_session_run_batch` of the header.

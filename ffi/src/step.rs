@@ -107,6 +107,12 @@ impl Told {
         self.kind == STEP_ANSWER
     }
 
+    /// Of the answer.
+    #[inline(always)]
+    pub(crate) fn flags(self) -> u32 {
+        self.flags
+    }
+
     #[inline(always)]
     pub(crate) fn in_c(self, size: usize, ts_ns: i64) -> CallerStep {
         CallerStep {

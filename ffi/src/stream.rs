@@ -4,12 +4,13 @@
 
 use crate::contexts::{self, ContextsHandle};
 use crate::error::Failure;
-use crate::guard::{self, Exclusive};
+use crate::guard::{self, Exclusive, Recorded};
 use crate::memory::{self, Block, Housed};
 use crate::model::ModelHandle;
 use crate::pointer::{self, Out, OutSlice};
 use crate::session;
 use crate::sized::{self, OutSized};
+use crate::status::Status;
 use crate::step::{CallerBar, CallerStep, Told};
 use core::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -46,6 +47,28 @@ impl StreamHandle {
     pub(crate) fn of(stream: Stream) -> Self {
         let answer = vec![0.0; stream.model().schema().n_outputs()];
         Self(Exclusive::new(Work { stream, answer }, "stream"))
+    }
+
+    /// Makes the stream answer with `ask`, hands out the answer and gives what is to be said of it.
+    ///
+    /// `ask` does not keep what it reads: the output may overlap it.
+    #[inline(always)]
+    pub(crate) fn ask<E>(
+        &self,
+        out: OutSlice<f32>,
+        ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
+    ) -> Result<Told, Recorded>
+    where
+        Failure: From<E>,
+    {
+        self.0.turn()?.with(|work| {
+            let answer = session::room_for_steps(&mut work.answer, out.len())?;
+            let told = Told::new(ask(&mut work.stream, answer)?);
+            if told.is_answer() {
+                out.write(answer);
+            }
+            Ok(told)
+        })?
     }
 
     /// Has the stream do something that gives no answer.
@@ -127,70 +150,46 @@ pub(crate) struct Place {
 /// # Safety
 /// The header's rules for pointers. `ask` does not keep what it reads: outputs may overlap it.
 #[inline(always)]
-unsafe fn answer<E: Into<Failure>>(
+unsafe fn answer<E>(
     stream: *const StreamHandle,
     place: Place,
     ts_ns: i64,
     ask: impl FnOnce(&mut Stream, &mut [f32]) -> Result<Step, E>,
-) -> Result<(), Failure> {
+) -> Result<Status, Recorded>
+where
+    Failure: From<E>,
+{
     // SAFETY: the caller's promise is passed on.
     let handle = unsafe { pointer::borrow(stream, "stream") }?;
     // SAFETY: the caller's promise is passed on.
     let out = unsafe { OutSlice::new(place.out, place.n_out, "out") }?;
     // SAFETY: the caller's promise is passed on.
     let step_out = unsafe { OutSized::new(place.step, "step") }?;
-    let mut turn = handle.0.turn()?;
-    turn.with(|work| {
-        let answer = session::room_for_steps(&mut work.answer, place.n_out)?;
-        let told = match ask(&mut work.stream, answer) {
-            Ok(step) => Told::new(step),
-            Err(error) => return Err(error.into()),
-        };
-        if told.is_answer() {
-            out.write(answer);
-        }
-        let size = step_out.size();
-        step_out.write(told.in_c(size, ts_ns));
-        Ok(())
-    })?
+    let told = handle.ask(out, ask)?;
+    let size = step_out.size();
+    step_out.write(told.in_c(size, ts_ns));
+    Ok(Status::Ok)
 }
 
-/// The arguments of a call with a row.
-struct OfRow<S> {
-    stream: *const StreamHandle,
-    row: *const S,
-    n_values: usize,
-    place: Place,
-    is_kept: bool,
-}
-
-/// All calls with a row.
+/// All calls of this file with a row.
 ///
 /// # Safety
 /// The header's rules for pointers.
 #[inline(always)]
-pub(crate) unsafe fn of_row<S: Sample>(
+unsafe fn of_row<S: Sample, const IS_KEPT: bool>(
     stream: *const StreamHandle,
     (row, n_values): (*const S, usize),
     place: Place,
-    is_kept: bool,
 ) -> i32 {
-    let call = &OfRow {
-        stream,
-        row,
-        n_values,
-        place,
-        is_kept,
-    };
-    guard::status(|| {
+    guard::hot(move || {
         // SAFETY: the caller's promise is passed on; outputs are written after the last use of the slice.
-        let row = unsafe { pointer::slice(call.row, call.n_values, "row") }?;
-        let ask = |stream: &mut Stream, out: &mut [f32]| match call.is_kept {
+        let row = unsafe { pointer::slice(row, n_values, "row") }?;
+        let ask = |stream: &mut Stream, out: &mut [f32]| match IS_KEPT {
             true => stream.push(row, out),
             false => stream.peek(row, out),
         };
         // SAFETY: the caller's promise is passed on.
-        unsafe { answer(call.stream, call.place, 0, ask) }
+        unsafe { answer(stream, place, 0, ask) }
     })
 }
 
@@ -204,7 +203,7 @@ unsafe fn of_bar(
     place: Place,
     take: fn(&mut Stream, &Bar, &mut [f32]) -> Result<Step, StreamError>,
 ) -> i32 {
-    guard::status(|| {
+    guard::hot(move || {
         // SAFETY: the caller's promise is passed on; the bar is copied before any output is written.
         let bar = unsafe { sized::read(bar, "bar") }?.bar();
         // SAFETY: the caller's promise is passed on.
@@ -227,7 +226,7 @@ pub unsafe extern "C" fn tickfuse_stream_push(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, true) }
+    unsafe { of_row::<_, true>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_push_f64` of the header.
@@ -245,7 +244,7 @@ pub unsafe extern "C" fn tickfuse_stream_push_f64(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, true) }
+    unsafe { of_row::<_, true>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_peek` of the header.
@@ -263,7 +262,7 @@ pub unsafe extern "C" fn tickfuse_stream_peek(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, false) }
+    unsafe { of_row::<_, false>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_peek_f64` of the header.
@@ -281,7 +280,7 @@ pub unsafe extern "C" fn tickfuse_stream_peek_f64(
 ) -> i32 {
     let place = Place { out, n_out, step };
     // SAFETY: the caller's promise is passed on.
-    unsafe { of_row(stream, (row, n_values), place, false) }
+    unsafe { of_row::<_, false>(stream, (row, n_values), place) }
 }
 
 /// `tickfuse_stream_push_bar` of the header.
@@ -391,6 +390,16 @@ pub unsafe extern "C" fn tickfuse_stream_set_max_missing_bars(
     guard::status(|| unsafe { tend(stream, |stream| stream.set_max_missing_bars(max_missing_bars)) })
 }
 
+/// `tickfuse_stream_max_missing_bars` of the header.
+///
+/// # Safety
+/// The header's rules for pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tickfuse_stream_max_missing_bars(stream: *const StreamHandle) -> u32 {
+    // SAFETY: the caller's promise is passed on.
+    guard::value(0, || unsafe { tend(stream, |stream| stream.max_missing_bars()) })
+}
+
 /// `tickfuse_stream_set_category` of the header.
 ///
 /// # Safety
@@ -470,7 +479,7 @@ mod tests {
             step: &raw mut step,
         };
         // SAFETY: a live handle and arrays of the stated lengths.
-        let status = unsafe { of_row(from_ref(handle), (row.as_ptr(), 3), place, true) };
+        let status = unsafe { of_row::<_, true>(from_ref(handle), (row.as_ptr(), 3), place) };
         assert_eq!(status != 0, step == CallerStep::INIT);
         status
     }

@@ -31,7 +31,7 @@ pub fn assemble(schema: &Schema, tensors: &PlainTensors) -> Result<Vec<u8>, Writ
     nets::pack(schema, tensors)?;
     let stored = as_stored(schema, tensors);
     let net = Oracle::new(schema, &stored);
-    let windows = golden_windows(schema);
+    let windows = synthetic_windows(schema, N_GOLDEN, GOLDEN_SEED);
     let size = schema.n_rows() * schema.n_features();
     let answer = |window: &[f32]| net.run(&window.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
     let output: Vec<f32> = windows
@@ -121,9 +121,9 @@ fn as_stored(schema: &Schema, tensors: &PlainTensors) -> PlainTensors {
     tensors.iter().map(round).collect()
 }
 
-/// Raw windows around the centre of each scaler or normalizer.
-fn golden_windows(schema: &Schema) -> Vec<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(GOLDEN_SEED);
+/// `n` raw windows around the centre of each scaler or normalizer, evenly distributed over four of its scales.
+pub(crate) fn synthetic_windows(schema: &Schema, n: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut value = |input: &Input| {
         if let Some(categories) = &input.categories {
             return random.random_range(0..categories.n_codes()) as f32;
@@ -139,8 +139,7 @@ fn golden_windows(schema: &Schema) -> Vec<f32> {
         }
     };
     let handed_in = || schema.inputs.iter().filter(|i| i.derived.is_none());
-    let rows = N_GOLDEN * schema.n_rows();
-    (0..rows)
+    (0..n * schema.n_rows())
         .flat_map(|_| handed_in().map(&mut value).collect::<Vec<_>>())
         .collect()
 }

@@ -1,8 +1,8 @@
 //! A bundle back to plain PyTorch: a safetensors state dict and the TOML file that `import torch` reads.
 //!
 //! Tensors carry their plain names, an X-Trend's contexts among them. Of an LSTM stack `lstm.bias_ih_l{k}` holds the whole
-//! bias and `lstm.bias_hh_l{k}` zeros, so that a `torch.nn.LSTM` loads them as they are; its bf16 bundle gives the rounded
-//! weights, as F32. The other families keep what they were made from, so that these tensors are the ones once imported or
+//! bias and `lstm.bias_hh_l{k}` zeros, so that a `torch.nn.LSTM` loads them as they are; its bf16 or i16 bundle gives the
+//! rounded weights, as F32. The other families keep what they were made from, so that these tensors are the ones once imported or
 //! trained, whatever the bundle's precision.
 
 use crate::import::torch::config::NetConfig;

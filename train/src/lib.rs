@@ -3,7 +3,7 @@
 //! Map: [`data`] bars to leak-safe windows · [`tape`], [`ops`], [`nets`], [`losses`], [`optim`], [`fit`] training ·
 //! [`checkpoint`] resumable state · [`metrics`] with baselines · [`experiment`] one run from snapshot to model file ·
 //! [`assemble`] schema and tensors to a model file · [`registry`], [`card`] published versions, written with
-//! [`durable`] · [`import`], [`export`], [`arrays`] foreign files · [`predict`], [`latency`] using a model · [`cli`] the
+//! [`durable`] · [`import`], [`export`], [`arrays`] foreign files · [`predict`], [`latency`], [`deviation`] using a model · [`cli`] the
 //! `tickfuse` program.
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod card;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod deviation;
 pub mod durable;
 pub mod experiment;
 pub mod export;

@@ -40,6 +40,21 @@ const TANH_MAX: f32 = 10.0;
 /// `(n, p)` with `e^x = 2^n (1 + p)` for |x| <= 105.
 #[inline(always)]
 fn reduce<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
+    if I::IS_PLAIN {
+        reduce_apart(isa, x)
+    } else {
+        reduce_here(isa, x)
+    }
+}
+
+/// The same as a function of its own: plain instructions are many, and every kernel would have them many times.
+#[inline(never)]
+fn reduce_apart<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
+    reduce_here(isa, x)
+}
+
+#[inline(always)]
+fn reduce_here<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
     let n = isa.round(isa.mul(x, isa.splat(LOG2_E)));
     let r = isa.mul_acc(n, isa.splat(-LN2_HIGH), x);
     let r = isa.mul_acc(n, isa.splat(-LN2_LOW), r);
@@ -116,6 +131,21 @@ const GATE: (f32, f32) = (-28.0, 87.0);
 /// `2^n` and `p` with `2^n (1 + p) = 2^{scale x}`, for `scale x` in [-126, 127]; `p` is NaN where x is.
 #[inline(always)]
 fn exp2_parts<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+    if I::IS_PLAIN {
+        exp2_parts_apart(isa, x, scale)
+    } else {
+        exp2_parts_here(isa, x, scale)
+    }
+}
+
+/// The same as a function of its own, as [`reduce_apart`].
+#[inline(never)]
+fn exp2_parts_apart<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+    exp2_parts_here(isa, x, scale)
+}
+
+#[inline(always)]
+fn exp2_parts_here<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
     let (scale, shift) = (isa.splat(scale), isa.splat(SHIFT));
     let n = isa.sub(isa.mul_acc(x, scale, shift), shift);
     let f = isa.mul_acc(x, scale, isa.sub(isa.splat(0.0), n));

@@ -1,28 +1,50 @@
 //! Products of integers on every level: equal bits, the oracle's values, many k, rows without numbers.
 
 use super::agreement::{assert_close, on_every_level, padded, vector, wide};
-use super::{Kernels, LINEAR_ROWS, LastStep, MAX_FIXED, Recurrence};
+use super::{Kernels, LINEAR_ROWS, LastStep, Recurrence};
 use crate::bundle::{pack_dense_bias, pack_dense_i16, pack_gate_bias, pack_gates_i16};
 use crate::plain;
 use crate::simd::{LANES, Lane, Level};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Widths of input around a pair, a lane and a pass.
-const N_IN: [usize; 8] = [1, 2, 15, 16, 17, 100, MAX_FIXED + 1, 2 * MAX_FIXED + 3];
+/// Widths of input around a pair and a lane, and many.
+const N_IN: [usize; 8] = [1, 2, 15, 16, 17, 100, 513, 1024];
+
+/// Rows as integers.
+struct Rounded {
+    words: Vec<u32>,
+    units: Vec<f32>,
+    stride: usize,
+}
+
+impl Rounded {
+    fn new(kernels: &Kernels, x: &[f32], stride: usize, n_in: usize) -> Self {
+        let n_words = n_in.next_multiple_of(LANES) / 2;
+        let mut words = vec![7; x.len() / stride * n_words];
+        let rows = x.chunks_exact(stride).zip(words.chunks_exact_mut(n_words));
+        let units = rows
+            .map(|(x, words)| kernels.round_row(&x[..n_in], words))
+            .collect();
+        let stride = n_words;
+        Self { words, units, stride }
+    }
+}
 
 /// `W x + b` of `rows` rows: what a kernel gave, `[rows, n_out]`, padding left out.
 fn linear(kernels: &Kernels, w: &[f32], b: &[f32], x: &[f32], n_in: usize, filler: f32) -> Vec<f32> {
     let (packed, bias) = (pack_dense_i16(w, b.len(), n_in), pack_dense_bias(b));
     let stride = n_in.next_multiple_of(2);
     let rows = padded(x, n_in, stride, filler);
+    let rounded = Rounded::new(kernels, &rows, stride, n_in);
     let mut out = vec![Lane([7.0; LANES]); bias.len() * x.len() / n_in];
     kernels.linear_i16(
         &packed.panels,
         &packed.units,
         &bias,
-        &rows,
-        stride,
+        &rounded.words,
+        &rounded.units,
+        rounded.stride,
         n_in,
         &mut out,
     );
@@ -35,15 +57,15 @@ fn linear(kernels: &Kernels, w: &[f32], b: &[f32], x: &[f32], n_in: usize, fille
 fn project(kernels: &Kernels, w: &[f32], b: &[f32], x: &[f32], n_in: usize) -> Vec<[Lane; 4]> {
     let n_hidden = b.len() / 4;
     let (packed, bias) = (pack_gates_i16(w, n_hidden, n_in), pack_gate_bias(b, n_hidden));
-    let stride = n_in.next_multiple_of(2);
-    let rows = padded(x, n_in, stride, 0.0);
+    let rounded = Rounded::new(kernels, x, n_in, n_in);
     let mut out = vec![[Lane([7.0; LANES]); 4]; bias.len() * x.len() / n_in];
     kernels.project_i16(
         &packed.panels,
         &packed.units,
         &bias,
-        &rows,
-        stride,
+        &rounded.words,
+        &rounded.units,
+        rounded.stride,
         n_in,
         &mut out,
     );
@@ -119,7 +141,7 @@ fn gates_are_those_of_a_dense_layer_alone_and_side_by_side() {
 #[test]
 fn a_last_step_from_its_row_has_the_bits_of_one_from_its_gates() {
     on_every_level("last step i16", |kernels| {
-        for (n_hidden, n_in) in [(1, 1), (16, 3), (80, 81), (130, MAX_FIXED)] {
+        for (n_hidden, n_in) in [(1, 1), (16, 3), (80, 81), (130, 256)] {
             let packed = pack_gates_i16(&vector(41, 4 * n_hidden * n_in), n_hidden, n_in);
             let bias = pack_gate_bias(&vector(42, 4 * n_hidden), n_hidden);
             let sums = pack_gate_bias(&vector(43, 4 * n_hidden), n_hidden);
@@ -136,9 +158,15 @@ fn a_last_step_from_its_row_has_the_bits_of_one_from_its_gates() {
                 (h, bytemuck::cast_slice::<Lane, u32>(&operand).to_vec())
             };
             let (w, units) = (&packed.panels, &packed.units);
-            let found = run(&|step| kernels.last_step_i16(w, units, &bias, &x, step));
+            let Rounded {
+                words,
+                units: x_units,
+                stride,
+            } = Rounded::new(kernels, &x, n_in, n_in);
+            let row = &words[..n_in.div_ceil(2)];
+            let found = run(&|step| kernels.last_step_i16(w, units, &bias, row, Some(x_units[0]), step));
             let mut gates = vec![[Lane::ZERO; 4]; bias.len()];
-            kernels.project_i16(w, units, &bias, &x, n_in, n_in, &mut gates);
+            kernels.project_i16(w, units, &bias, &words, &x_units, stride, n_in, &mut gates);
             assert_eq!(
                 found,
                 run(&|step| kernels.last_cells_i16(&gates, step)),

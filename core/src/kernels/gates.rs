@@ -5,15 +5,50 @@
 //! height does not change a bit. Rows of x lie `stride` apart.
 
 use super::panel::Panel;
-use crate::simd::{Isa, Lane};
+use crate::simd::{FixedLane, Isa, Lane};
 
-/// Rows of activations `[n, stride]` of which the first `n_k` columns count; columns are f32, or pairs for bf16.
+/// Rows of activations `[n, stride]` of which the first `n_k` columns count; columns are f32, or pairs for bf16 and i16.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a, X> {
     pub(super) x: &'a [X],
     pub(super) stride: usize,
     pub(super) n_k: usize,
+    /// Units of integers, row by row; that of states where none is given.
+    pub(super) units: &'a [f32],
 }
+
+impl<'a, X> Rows<'a, X> {
+    /// Floats, or states.
+    #[inline(always)]
+    pub(super) fn new(x: &'a [X], stride: usize, n_k: usize) -> Self {
+        let units = &[];
+        Self {
+            x,
+            stride,
+            n_k,
+            units,
+        }
+    }
+
+    /// The rows from `row` on.
+    #[inline(always)]
+    pub(super) fn from(&self, row: usize) -> Self {
+        Self {
+            x: &self.x[row * self.stride..],
+            units: self.units.get(row..).unwrap_or(&[]),
+            ..*self
+        }
+    }
+
+    /// The unit of a row.
+    #[inline(always)]
+    pub(super) fn unit(&self, row: usize) -> f32 {
+        self.units.get(row).copied().unwrap_or(STATE_UNIT)
+    }
+}
+
+/// The unit of an LSTM's states as integers.
+pub(super) const STATE_UNIT: f32 = 1.0 / FixedLane::LIMIT as f32;
 
 /// Weights of the four gates `[blocks, n_k, 4, 16]`, and of integers the unit of every output `[blocks, 4, 16]`.
 #[derive(Clone, Copy)]
@@ -40,33 +75,37 @@ impl<'a, W> Gates<'a, W> {
     }
 }
 
-/// `out [n, blocks, 4, 16] = bias [blocks, 4, 16] + W x [n, n_k]`, x in units of `x_unit`.
+/// `out [n, blocks, 4, 16] = bias [blocks, 4, 16] + W x [n, n_k]`.
 #[inline(always)]
 pub(super) fn project<I: Isa, W: Panel<I>>(
     isa: I,
     weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
     rows: Rows<'_, W::X>,
-    x_unit: f32,
     out: &mut [[Lane; 4]],
 ) {
-    let tile_out = bias.len() * I::TILE_ROWS;
-    for (x, out) in rows
-        .x
-        .chunks(rows.stride * I::TILE_ROWS)
-        .zip(out.chunks_mut(tile_out))
-    {
-        let n_rows = x.len() / rows.stride;
-        let rows = Rows { x, ..rows };
-        // The bound is known already; said again, arms that a level never takes are not compiled for it.
-        match n_rows.min(I::TILE_ROWS) {
-            6 => tile::<I, W, 6>(isa, weights, bias, rows, x_unit, out),
-            5 => tile::<I, W, 5>(isa, weights, bias, rows, x_unit, out),
-            4 => tile::<I, W, 4>(isa, weights, bias, rows, x_unit, out),
-            3 => tile::<I, W, 3>(isa, weights, bias, rows, x_unit, out),
-            2 => tile::<I, W, 2>(isa, weights, bias, rows, x_unit, out),
-            _ => tile::<I, W, 1>(isa, weights, bias, rows, x_unit, out),
+    let n_rows = out.len() / bias.len();
+    let mut row = 0;
+    while row < n_rows {
+        let (rows, out) = (rows.from(row), &mut out[row * bias.len()..]);
+        let height = tile_height::<I>(n_rows - row);
+        match height {
+            6 => tile::<I, W, 6>(isa, weights, bias, rows, out),
+            3 => tile::<I, W, 3>(isa, weights, bias, rows, out),
+            2 => tile::<I, W, 2>(isa, weights, bias, rows, out),
+            _ => tile::<I, W, 1>(isa, weights, bias, rows, out),
         }
+        row += height;
+    }
+}
+
+/// Rows of the next tile when `left` are left: 6, 3, 2 or 1, so that few forms need be compiled; 1 where a level takes no more.
+#[inline(always)]
+pub(super) fn tile_height<I: Isa>(left: usize) -> usize {
+    match left.min(I::TILE_ROWS) {
+        left @ (1 | 2) => left,
+        3..6 => 3,
+        _ => I::TILE_ROWS,
     }
 }
 
@@ -77,7 +116,6 @@ fn tile<I: Isa, W: Panel<I>, const R: usize>(
     weights: Gates<'_, W>,
     bias: &[[Lane; 4]],
     rows: Rows<'_, W::X>,
-    x_unit: f32,
     out: &mut [[Lane; 4]],
 ) {
     let n_blocks = bias.len();
@@ -85,8 +123,8 @@ fn tile<I: Isa, W: Panel<I>, const R: usize>(
         let bias: [I::F; 4] = core::array::from_fn(|gate| isa.load(&bias[gate]));
         let begin = core::array::from_fn(|gate| W::begin(isa, bias[gate]));
         let sums = block_sums::<I, W, R>(isa, panels, rows, [begin; R]);
-        let units = weights.units(isa, block, x_unit);
         for (row, sums) in sums.into_iter().enumerate() {
+            let units = weights.units(isa, block, rows.unit(row));
             let to = &mut out[row * n_blocks + block];
             for gate in 0..4 {
                 isa.store(W::end(isa, sums[gate], units[gate], bias[gate]), &mut to[gate]);

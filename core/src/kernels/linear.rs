@@ -1,8 +1,10 @@
 //! A dense layer on many rows: `out[r] = b + W x[r]`.
 //!
 //! Weights `[panels, n_k, 16]`. A tile of rows and panels shares every weight and every activation it loads. Each output
-//! is one chain over k from the bias on, so neither the tile nor the number of rows changes a bit.
+//! is one chain over k from the bias on, so neither the tile nor the number of rows changes a bit; sums of integers have no order,
+//! and a row alone takes four chains of them.
 
+use super::dense::four_chains;
 use super::gates::Rows;
 use super::panel::Panel;
 use crate::simd::{Isa, Lane};
@@ -10,11 +12,26 @@ use crate::simd::{Isa, Lane};
 /// Rows of a tile.
 pub(crate) const LINEAR_ROWS: usize = 6;
 
+/// Weights `[panels, n_k, 16]`, and of integers the unit of every output `[panels, 16]`.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a, W> {
+    pub(super) panels: &'a [W],
+    pub(super) units: &'a [Lane],
+}
+
+impl<'a, W> Panels<'a, W> {
+    /// Floats.
+    #[inline(always)]
+    pub(super) fn floats(panels: &'a [W]) -> Self {
+        Self { panels, units: &[] }
+    }
+}
+
 /// `out [n, panels, 16] = bias [panels, 16] + W x [n, n_k]`; rows of `out` lie `panels` lanes apart.
 #[inline(always)]
 pub(super) fn linear<I: Isa, W: Panel<I>>(
     isa: I,
-    weights: &[W],
+    weights: Panels<'_, W>,
     bias: &[Lane],
     rows: Rows<'_, W::X>,
     out: &mut [Lane],
@@ -22,46 +39,40 @@ pub(super) fn linear<I: Isa, W: Panel<I>>(
     let n_panels = bias.len();
     let mut at = 0;
     while at < n_panels {
-        let take = (n_panels - at).min(I::BLOCKS);
-        let w = &weights[at * rows.n_k..][..take * rows.n_k];
-        let columns = Columns { at, n_panels };
+        // Three are two and one, so that few forms need be compiled.
+        let take = match (n_panels - at).min(I::BLOCKS) {
+            3 => 2,
+            take => take,
+        };
         match take {
-            4 => group::<I, W, 4>(isa, w, &bias[at..], rows, columns, out),
-            3 => group::<I, W, 3>(isa, w, &bias[at..], rows, columns, out),
-            2 => group::<I, W, 2>(isa, w, &bias[at..], rows, columns, out),
-            _ => group::<I, W, 1>(isa, w, &bias[at..], rows, columns, out),
+            4 => group::<I, W, 4>(isa, weights, bias, at, rows, out),
+            2 => group::<I, W, 2>(isa, weights, bias, at, rows, out),
+            _ => group::<I, W, 1>(isa, weights, bias, at, rows, out),
         }
         at += take;
     }
 }
 
-/// Which panels of a row a group writes.
-#[derive(Clone, Copy)]
-struct Columns {
-    at: usize,
-    n_panels: usize,
-}
-
-/// `P` panels of all rows.
+/// `P` panels of all rows, from panel `at` on.
 #[inline(always)]
 fn group<I: Isa, W: Panel<I>, const P: usize>(
     isa: I,
-    weights: &[W],
+    weights: Panels<'_, W>,
     bias: &[Lane],
+    at: usize,
     rows: Rows<'_, W::X>,
-    columns: Columns,
     out: &mut [Lane],
 ) {
-    let n_rows = out.len() / columns.n_panels;
+    let n_panels = bias.len();
+    let n_rows = out.len() / n_panels;
     let mut row = 0;
     while row < n_rows {
-        let x = &rows.x[row * rows.stride..];
-        let rows = Rows { x, ..rows };
-        let out = &mut out[row * columns.n_panels..];
+        let rows = rows.from(row);
+        let out = &mut out[row * n_panels..];
         row += match n_rows - row {
-            LINEAR_ROWS.. => tile::<I, W, P, LINEAR_ROWS>(isa, weights, bias, rows, columns, out),
-            3..LINEAR_ROWS => tile::<I, W, P, 3>(isa, weights, bias, rows, columns, out),
-            _ => tile::<I, W, P, 1>(isa, weights, bias, rows, columns, out),
+            LINEAR_ROWS.. => tile::<I, W, P, LINEAR_ROWS>(isa, weights, bias, at, rows, out),
+            3..LINEAR_ROWS => tile::<I, W, P, 3>(isa, weights, bias, at, rows, out),
+            _ => tile::<I, W, P, 1>(isa, weights, bias, at, rows, out),
         };
     }
 }
@@ -70,20 +81,26 @@ fn group<I: Isa, W: Panel<I>, const P: usize>(
 #[inline(always)]
 fn tile<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
     isa: I,
-    weights: &[W],
+    weights: Panels<'_, W>,
     bias: &[Lane],
+    at: usize,
     rows: Rows<'_, W::X>,
-    columns: Columns,
     out: &mut [Lane],
 ) -> usize {
-    let panels: [&[W]; P] = core::array::from_fn(|p| &weights[p * rows.n_k..][..rows.n_k]);
-    let start: [I::F; P] = core::array::from_fn(|p| isa.load(&bias[p]));
-    let begin = core::array::from_fn(|p| W::begin(isa, start[p]));
-    let sums = panel_sums::<I, W, P, R>(isa, panels, rows, [begin; R]);
+    let n_k = rows.n_k;
+    let panels: [&[W]; P] = core::array::from_fn(|p| &weights.panels[(at + p) * n_k..][..n_k]);
+    let start: [I::F; P] = core::array::from_fn(|p| isa.load(&bias[at + p]));
+    let sums = if R == 1 && !W::IS_ORDERED {
+        [four_chains::<I, W, P>(isa, panels, &rows.x[..n_k]); R]
+    } else {
+        let begin = core::array::from_fn(|p| W::begin(isa, start[p]));
+        panel_sums::<I, W, P, R>(isa, panels, rows, [begin; R])
+    };
     for (r, sums) in sums.into_iter().enumerate() {
-        let to = &mut out[r * columns.n_panels + columns.at..][..P];
+        let to = &mut out[r * bias.len() + at..][..P];
         for (p, to) in to.iter_mut().enumerate() {
-            isa.store(W::end(isa, sums[p], W::unit(isa, None, 1.0), start[p]), to);
+            let unit = W::unit(isa, weights.units.get(at + p), rows.unit(r));
+            isa.store(W::end(isa, sums[p], unit, start[p]), to);
         }
     }
     R
@@ -91,7 +108,7 @@ fn tile<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
 
 /// `P` panels of `R` rows: `acc[r] + W x[r]`.
 #[inline(always)]
-pub(super) fn panel_sums<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
+fn panel_sums<I: Isa, W: Panel<I>, const P: usize, const R: usize>(
     isa: I,
     panels: [&[W]; P],
     rows: Rows<'_, W::X>,

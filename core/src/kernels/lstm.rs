@@ -10,7 +10,7 @@
 //! in registers and ends in the cell; several windows at once share every weight loaded instead.
 
 use super::activation::cell;
-use super::gates::{Gates, Rows, block_sums};
+use super::gates::{Gates, Rows, STATE_UNIT, block_sums, tile_height};
 use super::state::State;
 use crate::simd::{Isa, LANES, Lane};
 
@@ -54,7 +54,7 @@ pub(super) fn run<I: Isa, W: State<I>>(isa: I, weights: Gates<'_, W>, n_k: usize
     let n_steps = gates.len() / lanes_per_step;
     let keep = !sequence.is_empty();
     let n_blocks = lanes_per_step / n_batch;
-    let mut units = [W::UNIT; MAX_BATCH];
+    let mut units = [STATE_UNIT; MAX_BATCH];
     let windows = h.chunks_exact(n_blocks).zip(operand.chunks_exact_mut(n_blocks));
     for ((h, operand), unit) in windows.zip(&mut units) {
         *unit = W::encode_any(isa, h, operand);
@@ -70,11 +70,11 @@ pub(super) fn run<I: Isa, W: State<I>>(isa: I, weights: Gates<'_, W>, n_k: usize
             x: bytemuck::cast_slice::<Lane, W::X>(operand),
             stride: n_blocks * LANES * size_of::<f32>() / size_of::<W::X>(),
             n_k,
+            units: &units[..n_batch],
         };
-        let backwards = step_index % 2 == 1;
-        step::<I, W>(isa, weights, gates, (rows, &units[..n_batch]), c, h, backwards);
+        step::<I, W>(isa, weights, gates, rows, c, h, step_index % 2 == 1);
         encode::<I, W>(isa, n_blocks, h, operand);
-        units = [W::UNIT; MAX_BATCH];
+        units = [STATE_UNIT; MAX_BATCH];
         if keep {
             let from = if raw { &*h } else { &*operand };
             sequence[t * lanes_per_step..][..lanes_per_step].copy_from_slice(from);
@@ -175,25 +175,26 @@ fn step<I: Isa, W: State<I>>(
     isa: I,
     weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    (rows, units): (Rows<'_, W::X>, &[f32]),
+    rows: Rows<'_, W::X>,
     c: &mut [Lane],
     h: &mut [Lane],
     backwards: bool,
 ) {
-    match if I::TILE_ROWS == 1 { 1 } else { units.len() } {
-        6 => windows::<I, W, 6>(isa, weights, gates, (rows, units), c, h),
-        5 => windows::<I, W, 5>(isa, weights, gates, (rows, units), c, h),
-        4 => windows::<I, W, 4>(isa, weights, gates, (rows, units), c, h),
-        3 => windows::<I, W, 3>(isa, weights, gates, (rows, units), c, h),
-        2 => windows::<I, W, 2>(isa, weights, gates, (rows, units), c, h),
-        _ => {
-            let n_blocks = h.len() / units.len();
-            let each = gates.chunks_exact(n_blocks).zip(rows.x.chunks_exact(rows.stride));
-            let states = c.chunks_exact_mut(n_blocks).zip(h.chunks_exact_mut(n_blocks));
-            for (((gates, x), (c, h)), unit) in each.zip(states).zip(units) {
-                one_window::<I, W>(isa, weights, gates, (&x[..rows.n_k], *unit), c, h, backwards);
-            }
+    let n_windows = rows.units.len();
+    let n_blocks = h.len() / n_windows;
+    let mut at = 0;
+    while at < n_windows {
+        let height = tile_height::<I>(n_windows - at);
+        let own = at * n_blocks..(at + height) * n_blocks;
+        let (rows, gates) = (rows.from(at), &gates[own.clone()]);
+        let (c, h) = (&mut c[own.clone()], &mut h[own]);
+        match height {
+            6 => windows::<I, W, 6>(isa, weights, gates, rows, c, h),
+            3 => windows::<I, W, 3>(isa, weights, gates, rows, c, h),
+            2 => windows::<I, W, 2>(isa, weights, gates, rows, c, h),
+            _ => one_window::<I, W>(isa, weights, gates, rows, c, h, backwards),
         }
+        at += height;
     }
 }
 
@@ -203,7 +204,7 @@ fn windows<I: Isa, W: State<I>, const R: usize>(
     isa: I,
     weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    (rows, x_units): (Rows<'_, W::X>, &[f32]),
+    rows: Rows<'_, W::X>,
     c: &mut [Lane],
     h: &mut [Lane],
 ) {
@@ -213,7 +214,7 @@ fn windows<I: Isa, W: State<I>, const R: usize>(
         let sums = block_sums::<I, W, R>(isa, panels, rows, [[W::begin(isa, zero); 4]; R]);
         for (window, sums) in sums.into_iter().enumerate() {
             let at = window * n_blocks + block;
-            let units = weights.units(isa, block, x_units[window]);
+            let units = weights.units(isa, block, rows.unit(window));
             let sums = core::array::from_fn(|gate| W::end(isa, sums[gate], units[gate], zero));
             finish(isa, &gates[at], sums, &mut c[at], &mut h[at]);
         }
@@ -248,12 +249,12 @@ fn one_window<I: Isa, W: State<I>>(
     isa: I,
     weights: Gates<'_, W>,
     gates: &[[Lane; 4]],
-    x: (&[W::X], f32),
+    rows: Rows<'_, W::X>,
     c: &mut [Lane],
     h: &mut [Lane],
     backwards: bool,
 ) {
-    let n_blocks = h.len();
+    let (n_blocks, x) = (h.len(), (&rows.x[..rows.n_k], rows.unit(0)));
     let n_groups = n_blocks.div_ceil(group_width::<I, W>(n_blocks, x.0.len()));
     for index in 0..n_groups {
         let index = if backwards { n_groups - 1 - index } else { index };
@@ -301,6 +302,21 @@ fn group<I: Isa, W: State<I>, const B: usize>(
 /// Gates from both sums, then the cell of sixteen units.
 #[inline(always)]
 fn finish<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
+    if I::IS_PLAIN {
+        finish_apart(isa, gates, sums, c, h);
+    } else {
+        finish_here(isa, gates, sums, c, h);
+    }
+}
+
+/// The same as a function of its own: plain instructions are many, and every kernel would have them many times.
+#[inline(never)]
+fn finish_apart<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
+    finish_here(isa, gates, sums, c, h);
+}
+
+#[inline(always)]
+fn finish_here<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
     let pre: [I::F; 4] = core::array::from_fn(|gate| isa.add(isa.load(&gates[gate]), sums[gate]));
     let (next, output) = cell(isa, pre, isa.load(c));
     isa.store(next, c);

@@ -27,7 +27,6 @@ mod state;
 mod table;
 
 pub(crate) use attend::Keys;
-pub(crate) use fixed::MAX_FIXED;
 pub(crate) use interpolate::{Grid, Knots, step_entry};
 pub(crate) use linear::LINEAR_ROWS;
 pub(crate) use lstm::{LastStep, MAX_BATCH, Recurrence};

@@ -7,6 +7,8 @@ use bytemuck::Pod;
 ///
 /// A sum of floats begins with what is added to it; a sum of integers is exact, and meets its unit and the rest in the end.
 pub(crate) trait Panel<I: Isa>: Pod {
+    /// Whether the order of a sum is part of its bits.
+    const IS_ORDERED: bool;
     /// One activation, or two neighbouring ones.
     type X: Copy + Pod;
     /// The same, broadcast.
@@ -32,6 +34,7 @@ pub(crate) trait Panel<I: Isa>: Pod {
 /// What floats have in common.
 macro_rules! sum_of_floats {
     () => {
+        const IS_ORDERED: bool = true;
         type Sum = I::F;
         type Unit = ();
         #[inline(always)]
@@ -80,6 +83,7 @@ impl<I: Isa> Panel<I> for PairLane {
 }
 
 impl<I: Isa> Panel<I> for FixedLane {
+    const IS_ORDERED: bool = false;
     type X = u32;
     type B = I::Int;
     type Sum = I::Int;

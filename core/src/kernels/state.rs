@@ -1,25 +1,23 @@
 //! Output states of an LSTM as its products read them: as they are, in pairs of bf16, or as integers of a fixed unit.
 
-use super::fixed::{self, LIMIT};
+use super::fixed;
+use super::gates::STATE_UNIT;
 use super::panel::Panel;
 use crate::simd::{FixedLane, Isa, LANES, Lane, PairLane};
 
 /// Weights whose activations may be the states of an LSTM.
 pub(crate) trait State<I: Isa>: Panel<I> {
-    /// The unit of encoded states.
-    const UNIT: f32;
     /// One window's states of magnitude 1 at most, as cells make them.
     fn encode(isa: I, h: &[Lane], operand: &mut [Lane]);
     /// One window's states of any magnitude, such as a first state that the net made otherwise; their unit.
     #[inline(always)]
     fn encode_any(isa: I, h: &[Lane], operand: &mut [Lane]) -> f32 {
         Self::encode(isa, h, operand);
-        Self::UNIT
+        STATE_UNIT
     }
 }
 
 impl<I: Isa> State<I> for Lane {
-    const UNIT: f32 = 1.0;
     #[inline(always)]
     fn encode(_isa: I, h: &[Lane], operand: &mut [Lane]) {
         operand.copy_from_slice(h);
@@ -27,7 +25,6 @@ impl<I: Isa> State<I> for Lane {
 }
 
 impl<I: Isa> State<I> for PairLane {
-    const UNIT: f32 = 1.0;
     #[inline(always)]
     fn encode(isa: I, h: &[Lane], operand: &mut [Lane]) {
         operand.copy_from_slice(h);
@@ -40,10 +37,9 @@ impl<I: Isa> State<I> for PairLane {
 }
 
 impl<I: Isa> State<I> for FixedLane {
-    const UNIT: f32 = 1.0 / LIMIT;
     #[inline(always)]
     fn encode(isa: I, h: &[Lane], operand: &mut [Lane]) {
-        fixed::encode(isa, h, LIMIT, bytemuck::cast_slice_mut(operand));
+        fixed::encode(isa, h, fixed::LIMIT, bytemuck::cast_slice_mut(operand));
     }
     #[inline(always)]
     fn encode_any(isa: I, h: &[Lane], operand: &mut [Lane]) -> f32 {

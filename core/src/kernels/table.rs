@@ -1,7 +1,7 @@
 //! One table of functions per level; holding a table proves that the CPU runs its level.
 
-use super::fixed::Panels;
-use super::gates::{Gates, Rows};
+use super::gates::{Gates, Rows, STATE_UNIT};
+use super::linear::Panels;
 use super::{Affine, Column, Gated, Keys, Knots, LastStep, NormWeights, Recurrence, ScalarAffine};
 use super::{activation, attend, dense, fixed, gates, interpolate, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
@@ -54,7 +54,7 @@ macro_rules! kernels {
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
             {
                 project_bf16_encoded, recur_bf16, last_step_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16,
-                project_i16, project_i16_encoded, recur_i16, last_step_i16, last_step_i16_encoded, linear_i16, ..AVX512
+                project_i16, recur_i16, last_step_i16, linear_i16, ..AVX512
             });
     };
     (@level $table:ident, $level:expr, $token:expr, $feature:meta,
@@ -80,17 +80,17 @@ macro_rules! kernels {
 kernels! {
     /// `out [n, blocks, 4, 16] = bias + W x [n, stride]`, f32 weights `[blocks, n_k, 4, 16]`.
     pub(crate) fn project_f32(isa, weights: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        gates::project(isa, Gates::floats(weights), bias, Rows { x, stride, n_k }, 1.0, out);
+        gates::project(isa, Gates::floats(weights), bias, Rows::new(x, stride, n_k), out);
     }
     /// The same with bf16 weights `[blocks, n_k / 2, 4, 16, 2]` and activations as they are.
     pub(crate) fn project_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
-        gates::project(crate::simd::Isa::exact(isa), Gates::floats(weights), bias, rows, 1.0, out);
+        let rows = Rows::new(pairs(x), stride / 2, n_k.div_ceil(2));
+        gates::project(crate::simd::Isa::exact(isa), Gates::floats(weights), bias, rows, out);
     }
     /// The same for activations that the recurrence below has encoded.
     pub(crate) fn project_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
-        gates::project(isa, Gates::floats(weights), bias, rows, 1.0, out);
+        let rows = Rows::new(pairs(x), stride / 2, n_k.div_ceil(2));
+        gates::project(isa, Gates::floats(weights), bias, rows, out);
     }
     /// All steps of a layer's recurrence, f32 weights `[blocks, n_k, 4, 16]`.
     pub(crate) fn recur_f32(isa, weights: &[[Lane; 4]], n_k: usize, state: Recurrence<'_>) {
@@ -130,28 +130,24 @@ kernels! {
     pub(crate) fn encode_bf16(isa, n_blocks: usize, h: &[Lane], operand: &mut [Lane]) {
         lstm::encode::<_, PairLane>(isa, n_blocks, h, operand);
     }
-    /// `project_f32` with i16 weights `[blocks, n_k / 2, 4, 16, 2]` in `units [blocks, 4, 16]`, every row rounded to integers.
-    pub(crate) fn project_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        fixed::project(isa, Gates { panels: weights, units }, bias, Rows { x, stride, n_k }, out);
+    /// A row as integers `words`, and their unit; room for whole lanes.
+    pub(crate) fn round_row(isa, x: &[f32], words: &mut [u32]) -> f32 {
+        fixed::round_row(isa, x, words)
     }
-    /// The same for states that the recurrence below has encoded.
-    pub(crate) fn project_i16_encoded(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
-        let rows = Rows { x, stride, n_k: n_k.div_ceil(2) };
-        gates::project(isa, Gates { panels: weights, units }, bias, rows, 1.0 / fixed::LIMIT, out);
+    /// `project_f32` with i16 weights `[blocks, n_k / 2, 4, 16, 2]` in `units [blocks, 4, 16]`, rows of integers in `x_units [n]`; none for
+    /// states.
+    pub(crate) fn project_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], x_units: &[f32], stride: usize, n_k: usize, out: &mut [[Lane; 4]]) {
+        let rows = Rows { x, stride, n_k: n_k.div_ceil(2), units: x_units };
+        gates::project(isa, Gates { panels: weights, units }, bias, rows, out);
     }
     /// `recur_f32` with i16 weights.
     pub(crate) fn recur_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], n_k: usize, state: Recurrence<'_>) {
         lstm::run(isa, Gates { panels: weights, units }, n_k.div_ceil(2), state);
     }
-    /// `last_step_f32` with i16 weights and a row of at most `MAX_FIXED` numbers.
-    pub(crate) fn last_step_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
+    /// `last_step_f32` with i16 weights, a row of integers in `x_unit`; none for states.
+    pub(crate) fn last_step_i16(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], x_unit: Option<f32>, step: LastStep<'_>) {
         let mut step = step;
-        fixed::last_step(isa, Gates { panels: weights, units }, bias, x, &mut step);
-    }
-    /// The same for states that a step before has encoded.
-    pub(crate) fn last_step_i16_encoded(isa, weights: &[[FixedLane; 4]], units: &[[Lane; 4]], bias: &[[Lane; 4]], x: &[u32], step: LastStep<'_>) {
-        let mut step = step;
-        lstm::last_step(isa, Gates { panels: weights, units }, bias, x, 1.0 / fixed::LIMIT, &mut step);
+        lstm::last_step(isa, Gates { panels: weights, units }, bias, x, x_unit.unwrap_or(STATE_UNIT), &mut step);
     }
     /// `last_cells_f32` for products with i16 weights.
     pub(crate) fn last_cells_i16(isa, gates: &[[Lane; 4]], step: LastStep<'_>) {
@@ -172,16 +168,17 @@ kernels! {
     }
     /// `out [n, panels, 16] = bias + W x [n, stride]`, f32 weights `[panels, n_k, 16]`.
     pub(crate) fn linear_f32(isa, weights: &[Lane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
-        linear::linear(isa, weights, bias, Rows { x, stride, n_k }, out);
+        linear::linear(isa, Panels::floats(weights), bias, Rows::new(x, stride, n_k), out);
     }
     /// The same with bf16 weights `[panels, n_k / 2, 16, 2]`; even stride, activations as they are.
     pub(crate) fn linear_bf16(isa, weights: &[PairLane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
-        let rows = Rows { x: pairs(x), stride: stride / 2, n_k: n_k.div_ceil(2) };
-        linear::linear(crate::simd::Isa::exact(isa), weights, bias, rows, out);
+        let rows = Rows::new(pairs(x), stride / 2, n_k.div_ceil(2));
+        linear::linear(crate::simd::Isa::exact(isa), Panels::floats(weights), bias, rows, out);
     }
-    /// `linear_f32` with i16 weights `[panels, n_k / 2, 16, 2]` in `units [panels, 16]`, every row rounded to integers.
-    pub(crate) fn linear_i16(isa, weights: &[FixedLane], units: &[Lane], bias: &[Lane], x: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
-        fixed::linear(isa, Panels { panels: weights, units }, bias, Rows { x, stride, n_k }, out);
+    /// `linear_f32` with i16 weights `[panels, n_k / 2, 16, 2]` in `units [panels, 16]`, rows of integers in `x_units [n]`.
+    pub(crate) fn linear_i16(isa, weights: &[FixedLane], units: &[Lane], bias: &[Lane], x: &[u32], x_units: &[f32], stride: usize, n_k: usize, out: &mut [Lane]) {
+        let rows = Rows { x, stride, n_k: n_k.div_ceil(2), units: x_units };
+        linear::linear(isa, Panels { panels: weights, units }, bias, rows, out);
     }
     /// Layer norm of rows in place.
     pub(crate) fn norm_rows(isa, norm: NormWeights<'_>, x: &mut [Lane]) {

@@ -1,5 +1,6 @@
 //! A dense layer on one row.
 
+use super::rounded::{STRIDE, for_rounded};
 use crate::bundle::{Activation, View};
 use crate::kernels::Kernels;
 use crate::simd::{FixedLane, LANES, Lane, PairLane};
@@ -35,7 +36,9 @@ impl DenseLayer {
                 kernels.dense_bf16(w, &self.bias, &x[..self.n_in.next_multiple_of(2)], out);
             }
             DenseWeights::I16(w, units) => {
-                kernels.linear_i16(w, units, &self.bias, x, x.len(), self.n_in, out);
+                for_rounded(kernels, x, [x.len(), self.n_in, 1], |_, words, x_units| {
+                    kernels.linear_i16(w, units, &self.bias, words, x_units, STRIDE, self.n_in, out);
+                });
             }
         }
         match self.activation {

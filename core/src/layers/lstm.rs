@@ -1,7 +1,8 @@
 //! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
 
+use super::rounded::{STRIDE, for_rounded};
 use crate::bundle::View;
-use crate::kernels::{Kernels, LastStep, MAX_FIXED, Recurrence};
+use crate::kernels::{Kernels, LastStep, Recurrence};
 use crate::simd::{FixedLane, LANES, Lane, PairLane};
 
 /// Packed weights `[blocks, n_in, 4, 16]` in any precision.
@@ -63,11 +64,16 @@ impl LstmLayer {
                 kernels.project_bf16_encoded(w, &self.bias, x, stride, self.n_in, gates);
             }
             (GateWeights::I16(w, units), false) => {
-                kernels.project_i16(w, units, &self.bias, x, stride, self.n_in, gates);
+                let blocks = self.n_blocks();
+                let sizes = [stride, self.n_in, gates.len() / blocks];
+                for_rounded(kernels, x, sizes, |first, words, x_units| {
+                    let gates = &mut gates[first * blocks..][..x_units.len() * blocks];
+                    kernels.project_i16(w, units, &self.bias, words, x_units, STRIDE, self.n_in, gates);
+                });
             }
             (GateWeights::I16(w, units), true) => {
                 let x = bytemuck::must_cast_slice(x);
-                kernels.project_i16_encoded(w, units, &self.bias, x, stride, self.n_in, gates);
+                kernels.project_i16(w, units, &self.bias, x, &[], stride, self.n_in, gates);
             }
         }
     }
@@ -94,7 +100,7 @@ impl LstmLayer {
             GateWeights::I16(w, units) => {
                 kernels.encode_i16(self.n_blocks(), h, operand);
                 let x = bytemuck::must_cast_slice(operand);
-                kernels.project_i16_encoded(w, units, zero, x, stride, self.n_hidden, sums);
+                kernels.project_i16(w, units, zero, x, &[], stride, self.n_hidden, sums);
             }
         }
     }
@@ -109,18 +115,16 @@ impl LstmLayer {
                 kernels.last_step_bf16_encoded(w, &self.bias, &x[..even], step);
             }
             (GateWeights::I16(w, units), false) => {
-                kernels.last_step_i16(w, units, &self.bias, &x[..self.n_in], step);
+                let mut words = [0; STRIDE];
+                let unit = kernels.round_row(&x[..self.n_in], &mut words);
+                let words = &words[..even / 2];
+                kernels.last_step_i16(w, units, &self.bias, words, Some(unit), step);
             }
             (GateWeights::I16(w, units), true) => {
                 let x = bytemuck::must_cast_slice(&x[..even / 2]);
-                kernels.last_step_i16_encoded(w, units, &self.bias, x, step);
+                kernels.last_step_i16(w, units, &self.bias, x, None, step);
             }
         }
-    }
-
-    /// Whether [`LstmLayer::last_step`] takes rows of this width; if not, they are projected first.
-    pub(crate) fn takes_rows(&self) -> bool {
-        self.stacked || self.n_in <= MAX_FIXED || !matches!(self.input, GateWeights::I16(..))
     }
 
     /// The last step of one window whose projected row is known as well, `gates = W x + b`.

@@ -24,6 +24,17 @@ pub(super) fn lines<T: Pod, L: Pod>(view: &View<T>, tensor: &str) -> Result<View
     })
 }
 
+/// Refuses a layer of integers that reads more than the kernels round.
+fn expect_rounded(name: &str, n_in: usize) -> Result<(), OpenError> {
+    if n_in > layers::MAX_ROUNDED {
+        return Err(OpenError::Schema(format!(
+            "precision: expected at most {} inputs of `{name}` for `i16`, found {n_in}",
+            layers::MAX_ROUNDED
+        )));
+    }
+    Ok(())
+}
+
 /// Weights of the four gates `[4H, n_in]`.
 pub(super) fn gate_weights(
     from: &mut TensorReader<'_>,
@@ -41,6 +52,7 @@ pub(super) fn gate_weights(
         }
         Precision::Bf16 => GateWeights::Bf16(lines(&from.tensor::<bf16>(name, &pairs)?, name)?),
         Precision::I16 => {
+            expect_rounded(name, n_in)?;
             let units = units_of(name);
             let unit_lanes = lines(&from.tensor::<f32>(&units, &[blocks, 4, LANES])?, &units)?;
             GateWeights::I16(lines(&from.tensor::<i16>(name, &pairs)?, name)?, unit_lanes)
@@ -65,6 +77,7 @@ pub(super) fn dense_weights(
         }
         Precision::Bf16 => DenseWeights::Bf16(lines(&from.tensor::<bf16>(name, &pairs)?, name)?),
         Precision::I16 => {
+            expect_rounded(name, n_in)?;
             let units = units_of(name);
             let unit_lanes = lines(&from.tensor::<f32>(&units, &[panels, LANES])?, &units)?;
             DenseWeights::I16(lines(&from.tensor::<i16>(name, &pairs)?, name)?, unit_lanes)

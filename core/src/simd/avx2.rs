@@ -116,12 +116,6 @@ fn dot_words_half(w: __m256i, x: __m256i, acc: __m256i) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn as_floats(x: Int) -> F {
-    F(_mm256_castsi256_ps(x.0), _mm256_castsi256_ps(x.1))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
 fn add_words(a: Int, b: Int) -> Int {
     Int(_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1))
 }
@@ -162,6 +156,7 @@ impl Isa for Avx2 {
     type Exact = Self;
     const TILE_ROWS: usize = 1;
     const BLOCKS: usize = 1;
+    const IS_PLAIN: bool = false;
     const ENCODES: bool = false;
 
     #[inline(always)]
@@ -290,17 +285,6 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn zero_int(self) -> Int {
         self.splat_words(0)
-    }
-    #[inline(always)]
-    fn load_int(self, x: &Lane) -> Int {
-        // SAFETY: `self` proves AVX2.
-        let words = unsafe { load_words(bytemuck::must_cast_ref(x)) };
-        Int(words.0, words.1)
-    }
-    #[inline(always)]
-    fn store_int(self, x: Int, to: &mut Lane) {
-        // SAFETY: `self` proves AVX2.
-        self.store(unsafe { as_floats(x) }, to);
     }
     #[inline(always)]
     fn splat_words(self, x: u32) -> Int {

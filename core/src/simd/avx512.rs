@@ -102,6 +102,7 @@ impl Isa for Avx512 {
     type Exact = Self;
     const TILE_ROWS: usize = 6;
     const BLOCKS: usize = 4;
+    const IS_PLAIN: bool = false;
     const ENCODES: bool = false;
 
     #[inline(always)]
@@ -213,14 +214,6 @@ impl Isa for Avx512 {
         one!(_mm512_setzero_si512())
     }
     #[inline(always)]
-    fn load_int(self, x: &Lane) -> __m512i {
-        load_words(self, bytemuck::must_cast_ref(x))
-    }
-    #[inline(always)]
-    fn store_int(self, x: __m512i, to: &mut Lane) {
-        self.store(one!(_mm512_castsi512_ps(x)), to);
-    }
-    #[inline(always)]
     fn splat_words(self, x: u32) -> __m512i {
         one!(_mm512_set1_epi32(x as i32))
     }
@@ -287,6 +280,7 @@ impl Isa for Avx512Bf16 {
     type Exact = Avx512;
     const TILE_ROWS: usize = 6;
     const BLOCKS: usize = 4;
+    const IS_PLAIN: bool = false;
     const ENCODES: bool = true;
 
     #[inline(always)]
@@ -316,8 +310,6 @@ impl Isa for Avx512Bf16 {
         sum(a: __m512) -> f32;
         max_lane(a: __m512) -> f32;
         zero_int() -> __m512i;
-        load_int(x: &Lane) -> __m512i;
-        store_int(x: __m512i, to: &mut Lane);
         splat_words(x: u32) -> __m512i;
         add_int(a: __m512i, b: __m512i) -> __m512i;
         to_float(a: __m512i) -> __m512;

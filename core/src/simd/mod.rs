@@ -38,6 +38,8 @@ pub(crate) trait Isa: Copy {
     const TILE_ROWS: usize;
     /// Blocks of sixteen units (dense: panels) that one pass of a matrix-vector product advances.
     const BLOCKS: usize;
+    /// Whether a function without features of the CPU does the same.
+    const IS_PLAIN: bool;
     /// Whether [`Isa::encode_pair`] changes anything.
     const ENCODES: bool;
 
@@ -82,10 +84,6 @@ pub(crate) trait Isa: Copy {
     fn dot_pair(self, w: &PairLane, x: Self::Pair, acc: Self::F) -> Self::F;
     /// Sixteen zeros.
     fn zero_int(self) -> Self::Int;
-    /// The bits of a lane.
-    fn load_int(self, x: &Lane) -> Self::Int;
-    /// Into the bits of a lane.
-    fn store_int(self, x: Self::Int, to: &mut Lane);
     /// Broadcasts a pair of i16.
     fn splat_words(self, x: u32) -> Self::Int;
     /// `acc + w_even * x_0 + w_odd * x_1`, wrapping.

@@ -31,6 +31,7 @@ impl Isa for Portable {
     type Exact = Self;
     const TILE_ROWS: usize = 1;
     const BLOCKS: usize = 1;
+    const IS_PLAIN: bool = true;
     const ENCODES: bool = false;
 
     #[inline(always)]
@@ -146,14 +147,6 @@ impl Isa for Portable {
         [0; LANES]
     }
     #[inline(always)]
-    fn load_int(self, x: &Lane) -> [i32; LANES] {
-        x.0.map(|v| v.to_bits() as i32)
-    }
-    #[inline(always)]
-    fn store_int(self, x: [i32; LANES], to: &mut Lane) {
-        to.0 = x.map(|v| f32::from_bits(v as u32));
-    }
-    #[inline(always)]
     fn splat_words(self, x: u32) -> [i32; LANES] {
         [x as i32; LANES]
     }
@@ -173,7 +166,7 @@ impl Isa for Portable {
     fn to_float(self, a: [i32; LANES]) -> F {
         a.map(|v| v as f32)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn round_words(self, a: F, to: &mut [u32; LANES / 2]) {
         let limited = self.max(self.min(a, [32767.0; LANES]), [-32768.0; LANES]);
         let whole = self.round(limited).map(|v| v as i32 as u32);

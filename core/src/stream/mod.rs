@@ -83,6 +83,12 @@ impl Stream {
         }
     }
 
+    /// Missing bars that are accepted between two neighbours; 0 where the model takes no bars.
+    #[must_use]
+    pub fn max_missing_bars(&self) -> u32 {
+        self.bars.as_ref().map_or(0, |bars| bars.max_missing_bars)
+    }
+
     /// Says which series the bars are of: `label` of the category `name`, such as `BTCUSDT` of `symbol`, from the next bar on. Whether
     /// the model knows it; until told, and for a label that it does not know, the series is an unknown one.
     ///
@@ -140,6 +146,21 @@ impl Stream {
         })
     }
 
+    /// Takes a raw row as [`Stream::push`] does, without an answer: a row of the past that nobody acts on. The work of the answers
+    /// that are left out is never done. Rows of the future behind it may be left out, too.
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub fn replay<S: Sample>(&mut self, row: &[S]) -> Result<(), RunError> {
+        let schema = self.model.schema();
+        if row.len() != schema.n_features() {
+            expect_row(schema, row.len())?;
+        }
+        self.way.lay(&self.model, row)?;
+        self.take();
+        Ok(())
+    }
+
     /// Takes a bar: makes its row and pushes that. A bar behind too large a gap begins the series anew. Where the model answers for bars
     /// of the future, what is known of them follows from the times at which they are due, one bar interval after the other.
     ///
@@ -149,17 +170,45 @@ impl Stream {
     /// refused, which leaves the stream as it was; [`StreamError::Run`] for a row that is, which begins the series anew.
     pub fn push_bar(&mut self, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
         expect_output(self.model.schema().n_outputs(), out.len())?;
+        self.take_bar(bar, |stream, row| stream.push(row, out))
+    }
+
+    /// Takes a bar as [`Stream::push_bar`] does, without an answer: a bar of the past that nobody acts on.
+    ///
+    /// # Errors
+    /// As [`Stream::push_bar`].
+    pub fn replay_bar(&mut self, bar: &Bar) -> Result<(), StreamError> {
+        self.take_bar(bar, |stream, row| {
+            stream.replay(row)?;
+            Ok(Step::WarmingUp {
+                remaining: stream.remaining(),
+            })
+        })
+        .map(drop)
+    }
+
+    /// Takes a bar, whose row goes to `take`.
+    fn take_bar(
+        &mut self,
+        bar: &Bar,
+        take: impl FnOnce(&mut Self, &[f64]) -> Result<Step, RunError>,
+    ) -> Result<Step, StreamError> {
         let Some(mut bars) = self.bars.take() else {
             return Err(StreamError::NoBars);
         };
         let step = bars
             .suffice()
-            .and_then(|()| self.push_row_of(&mut bars, bar, out));
+            .and_then(|()| self.take_row_of(&mut bars, bar, take));
         self.bars = Some(bars);
         step
     }
 
-    fn push_row_of(&mut self, bars: &mut Bars, bar: &Bar, out: &mut [f32]) -> Result<Step, StreamError> {
+    fn take_row_of(
+        &mut self,
+        bars: &mut Bars,
+        bar: &Bar,
+        take: impl FnOnce(&mut Self, &[f64]) -> Result<Step, RunError>,
+    ) -> Result<Step, StreamError> {
         if bars.is_gap(bar) {
             bar.validate()?;
             bars.reset();
@@ -168,7 +217,7 @@ impl Stream {
         let ready = bars.rows.push(bar)?;
         match ready {
             Ready::WarmingUp { remaining } => Ok(self.warming_up(remaining)),
-            Ready::Row => self.push(bars.row(bar.ts_ns), out).map_err(|error| {
+            Ready::Row => take(self, bars.row(bar.ts_ns)).map_err(|error| {
                 bars.reset();
                 self.reset_rows();
                 error.into()

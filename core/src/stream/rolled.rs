@@ -198,6 +198,13 @@ impl Rolled {
             .filter(|(part, _)| !part.is_empty())
     }
 
+    /// Lays a row ready to be kept, without an answer.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        // Terms in the last place are those of a row that was only looked at.
+        self.n_terms = self.n_terms.min(model.schema().lookback() - 1);
+        self.past.lay(model, row).map(drop)
+    }
+
     /// Keeps the row of the last answer.
     pub(super) fn take(&mut self) {
         self.past.take();

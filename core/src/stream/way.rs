@@ -50,6 +50,17 @@ impl Way {
         }
     }
 
+    /// Lays a row ready to be kept, without an answer.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        match (self, &model.net) {
+            (Self::Bank(way), OpenNet::Lstm(net)) => way.lay(model, net, row),
+            // One model has one way.
+            (Self::Bank(_), OpenNet::Rows(_)) => Ok(()),
+            (Self::Rolled(way), _) => way.lay(model, row),
+            (Self::Whole(way), _) => way.lay(model, row),
+        }
+    }
+
     /// Keeps the row of the last answer.
     pub(super) fn take(&mut self) {
         match self {

@@ -43,6 +43,11 @@ impl Whole {
         Ok(Some(flags))
     }
 
+    /// Lays a row ready to be kept, without an answer.
+    pub(super) fn lay<S: Sample>(&mut self, model: &Model, row: &[S]) -> Result<(), RunError> {
+        self.past.lay(model, row).map(drop)
+    }
+
     /// Keeps the row of the last answer.
     pub(super) fn take(&mut self) {
         self.past.take();

@@ -65,6 +65,35 @@ fn bars_become_rows_and_answers_and_a_gap_begins_anew() {
 }
 
 #[test]
+fn bars_that_are_replayed_count_as_bars_that_were_pushed() {
+    let model = of_bars();
+    let (mut stream, mut pushed) = (Stream::new(&model).unwrap(), Stream::new(&model).unwrap());
+    let (mut out, mut expected) = ([0.0; 3], [0.0; 3]);
+    assert_eq!((stream.max_missing_bars(), pushed.max_missing_bars()), (0, 0));
+    for stream in [&mut stream, &mut pushed] {
+        stream.set_max_missing_bars(1);
+        assert_eq!(stream.max_missing_bars(), 1);
+    }
+    // One bar is missing, which is accepted, then four, which is not; the series has its answers again 9 bars later.
+    for i in (0..20).chain(21..40).chain(44..70) {
+        if i % 13 < 8 {
+            stream.replay_bar(&bar(i)).unwrap();
+            let _ = pushed.push_bar(&bar(i), &mut expected).unwrap();
+            continue;
+        }
+        let step = stream.push_bar(&bar(i), &mut out).unwrap();
+        assert_eq!(pushed.push_bar(&bar(i), &mut expected).unwrap(), step);
+        assert!(
+            step == Step::Answer(Flags::NONE) || i < 9 || (44..53).contains(&i),
+            "{i}"
+        );
+        assert!(matches!(step, Step::WarmingUp { .. }) || out == expected, "{i}");
+    }
+    let error = stream.replay_bar(&bar(69)).unwrap_err();
+    assert_eq!(error, pushed.push_bar(&bar(69), &mut expected).unwrap_err());
+}
+
+#[test]
 fn the_symbol_of_a_series_stands_in_its_rows() {
     let mut schema = families::tft_schema(families::TftSize {
         n_ahead: 0,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tickfuse.errors import LibraryError, TickfuseError, kind_of
 
-ABI_VERSION = 0x00010002
+ABI_VERSION = 0x00010003
 HASH_SIZE = 65
 OPEN_COPIED, OPEN_DECLINE_HASH, OPEN_DECLINE_GOLDEN = 1, 2, 4
 MAX_DIMS, NAME_SIZE = 4, 64
@@ -122,6 +122,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_set_contexts": (c_int32, [c_void_p, c_void_p]),
     "stream_remaining": (c_size_t, [c_void_p]),
     "stream_set_max_missing_bars": (c_int32, [c_void_p, c_uint32]),
+    "stream_max_missing_bars": (c_uint32, [c_void_p]),
+    "stream_replay": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_replay_f64": (c_int32, [c_void_p, c_void_p, c_size_t]),
+    "stream_replay_bar": (c_int32, [c_void_p, POINTER(Bar)]),
     "stream_saved_len": (c_size_t, [c_void_p]),
     "stream_save": (c_int32, [c_void_p, c_void_p, c_size_t]),
     "stream_restore": (c_int32, [c_void_p, c_void_p, c_size_t]),

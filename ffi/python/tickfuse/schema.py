@@ -55,6 +55,7 @@ class Schema:
     name: str
     family: str
     precision: str
+    """Type of the weights: f32, bf16 or i16."""
     n_steps: int
     """Steps that an answer speaks of."""
     inputs: tuple[Input, ...]

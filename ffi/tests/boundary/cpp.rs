@@ -1,6 +1,6 @@
 //! `tickfuse.hpp` by itself: without a warning, alone and twice, with and without exceptions, in one program.
 
-use crate::compiler::{compiler, cpp_compilers, link};
+use crate::compiler::{SANITIZERS, compiler, cpp_compilers, has_sanitizers, link};
 use crate::library::{libraries, successful};
 use crate::models;
 use std::process::Command;
@@ -49,6 +49,29 @@ fn files_of_other_standards_without_exceptions_meet_in_one_program() {
         let n = schema.lookback() - 1;
         let found = successful(Command::new(&program).arg(&model));
         assert_eq!(found, format!("{n} {n} {n}\n"), "{name} {standard}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn fast_calls_and_rows_of_the_past_have_the_bits_of_pushes_with_exceptions_and_without() {
+    let (schema, bytes) = models::small_models().swap_remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let [model, program] = ["model", "fast"].map(|name| folder.path().join(name));
+    std::fs::write(&model, bytes).unwrap();
+    for (name, standard) in cpp_compilers() {
+        let mut kinds = vec![&[][..], &WITHOUT];
+        if has_sanitizers(name, &SANITIZERS, folder.path()) {
+            kinds.push(&SANITIZERS);
+        }
+        for more in kinds {
+            let mut command = compiler(name, standard);
+            command.args(more).arg("fast.cpp");
+            link(&mut command, &libraries().fixed, &program);
+            let found = successful(Command::new(&program).arg(&model));
+            let expected = format!("compared {}\n", 41 - schema.lookback());
+            assert_eq!(found, expected, "{name} {standard} {more:?}");
+        }
     }
 }
 

@@ -192,6 +192,29 @@ fn offers_that_are_late_refused_or_never_taken_leave_nothing_behind() {
 
 #[test]
 #[cfg(unix)]
+fn a_row_that_is_overwritten_while_it_is_read_never_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, _) = models::small_models().swap_remove(0);
+    let longer = with_lookback(schema.clone(), 100);
+    let [first, second] = [
+        written(folder.path(), "first", &schema, 3),
+        written(folder.path(), "longer", &longer, 4),
+    ];
+    for name in ["gcc", "clang"].into_iter().filter(|name| has(name)) {
+        let program = folder.path().join("lapped");
+        let mut command = compiler(name, "-std=c11");
+        command.arg("lapped.c");
+        link(&mut command, &libraries().fixed, &program);
+        let told = successful(Command::new(&program).args([&first, &second]));
+        // Stopped before both heads, what the row is, its words, or what hot claims; for each word that hot may be at.
+        let width = schema.n_features();
+        let torn = format!(" {}", width + 4).repeat(width + 1);
+        assert_eq!(told, format!("torn{torn}\n"), "{name}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
 fn handles_of_cpp_replace_models_too_and_free_what_they_hold() {
     let folder = tempfile::tempdir().unwrap();
     let models = small_models(folder.path());

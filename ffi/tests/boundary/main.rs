@@ -14,6 +14,7 @@ mod live;
 mod memory;
 mod misuse;
 mod older;
+mod quiet;
 mod router;
 mod series;
 mod stream_misuse;

@@ -18,7 +18,7 @@ fn watched(source: &str, arguments: &[String]) -> String {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn streams_and_handles_in_the_callers_memory_are_clean_under_valgrind() {
+fn streams_series_symbols_and_handles_in_the_callers_memory_are_clean_under_valgrind() {
     if !has("valgrind") || !has("cc") {
         return;
     }
@@ -30,6 +30,12 @@ fn streams_and_handles_in_the_callers_memory_are_clean_under_valgrind() {
     files[0] = "memory".to_owned();
     let found = watched("memory.c", &files);
     assert!(found.lines().any(|line| line.starts_with("last ")), "{found}");
+    files[0] = "series".to_owned();
+    let found = watched("series.c", &files);
+    assert!(found.lines().any(|line| line.starts_with("window ")), "{found}");
+    files[0] = "symbols".to_owned();
+    let found = watched("symbols.c", &files);
+    assert!(found.lines().any(|line| line.starts_with("push 1 ")), "{found}");
     let found = watched("streams.c", &files_of_bars(folder.path(), &of_bars(), &bars()));
     assert!(
         found.lines().any(|line| line.starts_with("push_bar 0 ")),

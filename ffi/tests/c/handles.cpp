@@ -119,7 +119,7 @@ void be_refused(const Model &model) {
 
 void take_bars(const Model &model, const std::vector<double> &values) {
     Stream stream = std::move(*Stream::try_new(model));
-    expect(static_cast<bool>(stream.set_max_missing_bars(1)), "a stream of bars");
+    expect(static_cast<bool>(stream.set_max_missing_bars(1)) && stream.max_missing_bars() == 1, "a stream of bars");
     std::vector<float> out(model.n_outputs());
     for (std::size_t i = 0; i < values.size(); i += 6) {
         const double *v = values.data() + i;

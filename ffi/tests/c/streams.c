@@ -79,6 +79,38 @@ static void take_rows(const tickfuse_model *model, const float *rows, size_t n) 
     free_series(&wide);
 }
 
+/* A stream that was shown the past and asked now and then, beside what was said to one that was asked always. */
+static void expect_alike(const struct series *past, const tickfuse_step *step, const struct series *s,
+                         const tickfuse_step *expected) {
+    EXPECT(step->kind == expected->kind && step->flags == expected->flags && step->remaining == expected->remaining);
+    EXPECT(step->kind != TICKFUSE_STEP_ANSWER || memcmp(past->out, s->out, s->n_outputs * sizeof *s->out) == 0);
+}
+
+/* Rows of the past, as floats and doubles in turn, and every third one pushed. */
+static void replay_rows(const tickfuse_model *model, const float *rows, size_t n) {
+    struct series past = new_series(model);
+    struct series s = new_series(model);
+    size_t width = s.n_features;
+    double *doubles = widened(rows, n * width);
+    for (size_t i = 0; i < n; i++) {
+        tickfuse_step expected = TICKFUSE_STEP_INIT;
+        tickfuse_step step = TICKFUSE_STEP_INIT;
+        const float *row = rows + i * width;
+        EXPECT(tickfuse_stream_push(s.stream, row, width, s.out, s.n_outputs, &expected) == TICKFUSE_OK);
+        if (i % 3 == 0) {
+            EXPECT(tickfuse_stream_replay(past.stream, row, width) == TICKFUSE_OK);
+        } else if (i % 3 == 1) {
+            EXPECT(tickfuse_stream_replay_f64(past.stream, doubles + i * width, width) == TICKFUSE_OK);
+        } else {
+            EXPECT(tickfuse_stream_push(past.stream, row, width, past.out, past.n_outputs, &step) == TICKFUSE_OK);
+            expect_alike(&past, &step, &s, &expected);
+        }
+    }
+    free(doubles);
+    free_series(&past);
+    free_series(&s);
+}
+
 /* A refusal leaves step and output alone. */
 static void be_refused(const tickfuse_model *model) {
     struct series s = new_series(model);
@@ -89,6 +121,12 @@ static void be_refused(const tickfuse_model *model) {
     step.size = 1;
     EXPECT(tickfuse_stream_push(s.stream, s.out, 1, s.out, s.n_outputs, &step) == TICKFUSE_ERR_STRUCTURE);
     EXPECT(step.flags == 77 && step.size == 1);
+    EXPECT(tickfuse_stream_replay_bar(s.stream, &bar) == TICKFUSE_ERR_RUN_NO_BARS);
+    EXPECT(tickfuse_stream_replay(s.stream, s.out, s.n_features + 1) == TICKFUSE_ERR_RUN_INPUT_LENGTH);
+    EXPECT(tickfuse_stream_replay_f64(s.stream, NULL, s.n_features) == TICKFUSE_ERR_NULL);
+    EXPECT(tickfuse_stream_set_max_missing_bars(s.stream, 1) == TICKFUSE_OK);
+    EXPECT(tickfuse_stream_max_missing_bars(s.stream) == 0 && tickfuse_stream_max_missing_bars(NULL) == 0);
+    EXPECT(tickfuse_stream_remaining(s.stream) == tickfuse_model_lookback(model));
     free_series(&s);
 }
 
@@ -99,10 +137,14 @@ static tickfuse_bar bar_at(const char *bytes) {
     return bar;
 }
 
-/* Every bar is peeked at and pushed; one missing bar is accepted. */
+/* Every bar is peeked at and pushed; one missing bar is accepted. Another stream is shown most of them only. */
 static void take_bars(const tickfuse_model *model, const char *bytes, size_t n) {
     struct series s = new_series(model);
+    struct series past = new_series(model);
+    EXPECT(tickfuse_stream_max_missing_bars(s.stream) == 0);
     EXPECT(tickfuse_stream_set_max_missing_bars(s.stream, 1) == TICKFUSE_OK);
+    EXPECT(tickfuse_stream_max_missing_bars(s.stream) == 1);
+    EXPECT(tickfuse_stream_set_max_missing_bars(past.stream, 1) == TICKFUSE_OK);
     uint32_t is_known = 7;
     EXPECT(tickfuse_stream_set_category(s.stream, "symbol", "AAA", &is_known) == TICKFUSE_ERR_RUN_CATEGORY);
     EXPECT(tickfuse_stream_set_category(s.stream, NULL, "AAA", &is_known) == TICKFUSE_ERR_NULL && is_known == 7);
@@ -115,10 +157,19 @@ static void take_bars(const tickfuse_model *model, const char *bytes, size_t n) 
         EXPECT(tickfuse_stream_push_bar(s.stream, &bar, s.out, s.n_outputs, &step) == TICKFUSE_OK);
         EXPECT(step.ts_ns == bar.ts_ns);
         print_step("push_bar", &step, &s);
+        if (i % 5 < 3) {
+            EXPECT(tickfuse_stream_replay_bar(past.stream, &bar) == TICKFUSE_OK);
+        } else {
+            tickfuse_step same = TICKFUSE_STEP_INIT;
+            EXPECT(tickfuse_stream_push_bar(past.stream, &bar, past.out, past.n_outputs, &same) == TICKFUSE_OK);
+            expect_alike(&past, &same, &s, &step);
+        }
+        EXPECT(tickfuse_stream_replay_bar(past.stream, &bar) == TICKFUSE_ERR_RUN_BAR_TIME);
         EXPECT(tickfuse_stream_push_bar(s.stream, &bar, s.out, s.n_outputs, &step) == TICKFUSE_ERR_RUN_BAR_TIME);
         bar.high = bar.low - 1.0;
         EXPECT(tickfuse_stream_push_bar(s.stream, &bar, s.out, s.n_outputs, &step) == TICKFUSE_ERR_RUN_BAR);
     }
+    free_series(&past);
     free_series(&s);
 }
 
@@ -130,7 +181,9 @@ int main(int argc, char **argv) {
     EXPECT(tickfuse_model_open(argv[2], NULL, &model) == TICKFUSE_OK);
     void *bytes = read_file(argv[3], &size);
     if (strcmp(argv[1], "rows") == 0) {
-        take_rows(model, bytes, size / sizeof(float) / tickfuse_model_n_features(model));
+        size_t n_rows = size / sizeof(float) / tickfuse_model_n_features(model);
+        take_rows(model, bytes, n_rows);
+        replay_rows(model, bytes, n_rows);
         be_refused(model);
     } else {
         take_bars(model, bytes, size / 48);

@@ -2,6 +2,7 @@
 
 use super::{Baseline, Better, Latency, Metrics, Mode, ModelCard};
 use std::fmt::Write;
+use tickfuse_core::bundle::Precision;
 
 /// What a figure says against its baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,12 +338,12 @@ fn latency_row(latency: &Latency) -> Vec<String> {
 
 fn measured_on(latency: &Latency) -> String {
     let or = |text: Option<&str>| escaped(text.unwrap_or("not stated"));
-    let precision = latency.precision.map(|p| format!("{p:?}").to_lowercase());
+    let precision = latency.precision.map(Precision::name);
     format!(
         "Machine {}, level {}, weights {}, measured file {}.",
         or(latency.machine.as_deref()),
         or(latency.level.as_deref()),
-        or(precision.as_deref()),
+        or(precision),
         or(latency.file_sha256.as_deref()),
     )
 }
@@ -465,7 +466,7 @@ mod tests {
             iterations: Some(1000),
             file_sha256: Some("ab".repeat(32)),
             level: Some("avx2".into()),
-            precision: Some(tickfuse_core::bundle::Precision::Bf16),
+            precision: Some(Precision::Bf16),
             mode: Some(Mode::Window),
             machine: Some("synthetic".into()),
         });

@@ -75,10 +75,10 @@ fn sizes(net: &Net) -> String {
 fn text(model: &Model, deviation: f32) -> String {
     let schema = model.schema();
     let mut out = format!(
-        "{}: {} parameters, {:?} weights, window {} x {}\n{}\nhash {}\nlevel {}, golden windows met within {deviation:e} (tolerance {:e})\n",
+        "{}: {} parameters, {} weights, window {} x {}\n{}\nhash {}\nlevel {}, golden windows met within {deviation:e} (tolerance {:e})\n",
         schema.name,
         nets::n_parameters(schema),
-        schema.precision,
+        schema.precision.name(),
         schema.n_rows(),
         schema.n_features(),
         sizes(&schema.net),

@@ -17,6 +17,8 @@ use tickfuse_train::predict::scaled;
 const BOUND: f64 = 2e-5;
 /// The same of weights in bf16.
 const BF16_BOUND: f64 = 5e-2;
+/// The same of weights and activations as integers.
+const I16_BOUND: f64 = 5e-3;
 
 /// Per window `[steps, columns]` of all targets, as the library's `predict` recorded quantiles.
 fn predicted(name: &str) -> (Vec<f64>, usize) {
@@ -81,12 +83,14 @@ fn windows_of_other_lengths_are_answered_up_to_their_own_steps() {
 }
 
 #[test]
-fn bf16_files_open_and_stay_near() {
+fn narrower_files_open_and_stay_near() {
     for name in NETS {
-        let found = batch(&model(name, Precision::Bf16), &folder(name).join("predict.npz"));
-        let apart = apart(&found, &predicted(name).0);
-        println!("{name}: {apart:.2e} of the range");
-        assert!(apart < BF16_BOUND, "{name}: {apart:e}");
+        for (precision, bound) in [(Precision::Bf16, BF16_BOUND), (Precision::I16, I16_BOUND)] {
+            let found = batch(&model(name, precision), &folder(name).join("predict.npz"));
+            let apart = apart(&found, &predicted(name).0);
+            println!("{name} {}: {apart:.2e} of the range", precision.name());
+            assert!(apart < bound, "{name} {precision:?}: {apart:e}");
+        }
     }
 }
 

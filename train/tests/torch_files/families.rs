@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Share of the answers' range by which f32 may be off.
 const F32: f64 = 2e-5;
+/// The same of weights and activations as integers.
+const I16: f64 = 1e-3;
 const FAMILIES: [&str; 11] = [
     "quantile_tft",
     "tft_google",
@@ -282,6 +284,115 @@ fn a_bf16_model_gives_back_what_it_was_made_from() {
     let args = ["export", "narrow.safetensors", "--out", "back.safetensors"];
     assert_eq!(work.run(&args).code, Some(0));
     assert!(stored(&work.path("back.safetensors")) == stored(&work.path("w.safetensors")));
+}
+
+/// Exports `from` in a precision; what it reports.
+fn repack(work: &Work, from: &str, precision: &str, out: &str) -> Value {
+    let args = [
+        "--json",
+        "export",
+        from,
+        "--precision",
+        precision,
+        "--windows",
+        "20",
+        "--out",
+        out,
+    ];
+    work.run(&args).document()
+}
+
+/// The largest deviation that was reported of a precision, as a share of the answers' size.
+fn reported(document: &Value, precision: &str) -> f64 {
+    let report = &document["deviation"];
+    assert_eq!(report["n_windows"], 20);
+    let mut files = report["files"].as_array().expect("a list").iter();
+    let file = files.find(|f| f["precision"] == precision).expect(precision);
+    let [largest, mean, size] =
+        [&file["largest"], &file["root_mean_square"], &report["size"]].map(|v| v.as_f64().expect("a number"));
+    assert!(mean <= largest, "{document}");
+    largest / size.max(1.0)
+}
+
+#[test]
+fn every_family_is_exported_to_i16_at_a_small_and_stated_cost() {
+    for name in FAMILIES.into_iter().chain(LIBRARY) {
+        let work = prepare(name);
+        import(&work, "w.safetensors", "net.toml", "m.safetensors");
+        let narrow = repack(&work, "m.safetensors", "i16", "i16.safetensors");
+        assert_eq!(narrow["precision"], "i16");
+        let [f32, i16] = ["f32", "i16"].map(|p| reported(&narrow, p));
+        let bf16 = reported(
+            &repack(&work, "m.safetensors", "bf16", "bf16.safetensors"),
+            "bf16",
+        );
+        eprintln!("{name}: f32 {f32:.1e}, i16 {i16:.1e}, bf16 {bf16:.1e} of the answers' size");
+        assert!(f32 < F32, "{name}: {f32:e}");
+        assert!(
+            i16 < I16 && i16 < bf16 / 2.0,
+            "{name}: i16 {i16:e}, bf16 {bf16:e}"
+        );
+        let back = repack(&work, "i16.safetensors", "f32", "f32.safetensors");
+        assert!(reported(&back, "f32") < F32);
+        let args = ["export", "f32.safetensors", "--out", "back.safetensors"];
+        assert_eq!(work.run(&args).code, Some(0));
+        let args = ["export", "m.safetensors", "--out", "plain.safetensors"];
+        assert_eq!(work.run(&args).code, Some(0));
+        let [back, plain] = ["back.safetensors", "plain.safetensors"].map(|file| stored(&work.path(file)));
+        assert!(back == plain, "{name}: the tensors it was made from");
+    }
+}
+
+/// The unit of a row's integers: that of its largest magnitude, or of its sum where that would not be an i32.
+fn unit(row: &[f32]) -> f32 {
+    let magnitudes = || row.iter().map(|w| w.abs());
+    let room = (i32::MAX / 8192) as f32 - 1.0 - row.len() as f32 / 2.0;
+    (magnitudes().fold(0.0, f32::max) / 32767.0).max(magnitudes().sum::<f32>() / room)
+}
+
+#[test]
+fn an_lstm_comes_back_from_i16_within_half_a_unit_of_each_row() {
+    for name in LSTM {
+        let (work, folder) = (Work::new(), fixtures("nets").join(name));
+        let [weights, config] = ["weights.safetensors", "net.toml"].map(|file| folder.join(file));
+        let [weights, config] = [&weights, &config].map(|path| path.to_str().expect("UTF-8"));
+        import(&work, weights, config, "m.safetensors");
+        let narrow = repack(&work, "m.safetensors", "i16", "i16.safetensors");
+        let i16 = reported(&narrow, "i16");
+        eprintln!("{name}: i16 {i16:.1e} of the answers' size");
+        assert!(i16 < I16, "{name}: {i16:e}");
+        for (from, out) in [
+            ("m.safetensors", "plain.safetensors"),
+            ("i16.safetensors", "back.safetensors"),
+        ] {
+            assert_eq!(work.run(&["export", from, "--out", out]).code, Some(0));
+        }
+        let [plain, back] = ["plain.safetensors", "back.safetensors"].map(|file| stored(&work.path(file)));
+        for (tensor, (shape, bytes)) in &plain {
+            let floats = |bytes: &[u8]| -> Vec<f32> {
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b| f32::from_le_bytes(*b))
+                    .collect()
+            };
+            let (plain, back) = (floats(bytes), floats(&back[tensor].1));
+            if shape.len() < 2 {
+                assert_eq!(plain, back, "{name}: {tensor}");
+                continue;
+            }
+            let rows = plain.chunks(shape[1]).zip(back.chunks(shape[1]));
+            for (plain, back) in rows {
+                let unit = unit(plain);
+                let is_near = |(a, b): (&f32, &f32)| (a - b).abs() <= 0.51 * unit;
+                assert!(
+                    plain.iter().zip(back).all(is_near),
+                    "{name}: {tensor}, unit {unit:e}"
+                );
+            }
+        }
+    }
 }
 
 /// Adds keys to `net.toml`.
