@@ -56,7 +56,7 @@ impl Ahead {
     }
 
     /// Moves terms up by a row, unless they depend on a row's number.
-    fn move_up(&mut self, model: &Model) {
+    pub(super) fn move_up(&mut self, model: &Model) {
         if core::mem::take(&mut self.is_behind) && model.intake.shares_rows() && !self.remarks.is_empty() {
             self.terms.keep(1..self.remarks.len());
             self.known.copy_within(self.columns.len().., 0);

@@ -129,6 +129,7 @@ impl Rolled {
     fn roll(&mut self, model: &Model, net: &RowsNet, budget: usize) -> Result<bool, RunError> {
         let lookback = model.schema().lookback();
         self.past.move_up();
+        self.ahead.move_up(model);
         let to = (lookback - 1).min(self.n_run.saturating_add(budget));
         if self.n_run == 0 && to > 0 {
             self.begin(model, net)?;

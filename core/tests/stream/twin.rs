@@ -42,13 +42,7 @@ impl Twin {
         if limit > 0 && n_ahead == 0 {
             return Err(RunError::NoFuture { limit });
         }
-        if let Some([k, column]) = self.refused(row) {
-            return Err(RunError::NonFinite {
-                window: 0,
-                row: lookback - 1 + k,
-                column,
-            });
-        }
+        self.refused(row)?;
         if self.rows.len() + 1 < lookback {
             return Ok(None);
         }
@@ -59,20 +53,23 @@ impl Twin {
         Ok(Some((flags, out)))
     }
 
-    /// Which value no window could hold: its row, counted from the one that arrives, and column.
-    fn refused(&self, row: &[f32]) -> Option<[usize; 2]> {
+    /// Whether a window could hold the row and those of its future that are known.
+    fn refused(&self, row: &[f32]) -> Result<(), RunError> {
         let inputs = &self.schema.inputs;
         let is_refused = |k: usize, x: f32, input: &Input| {
             !x.is_finite() && input.missing == Missing::Reject && (k == 0 || input.role == Role::Known)
         };
-        let mut rows = row.chunks(self.schema.n_features()).enumerate();
-        rows.find_map(|(k, row)| {
-            let column = row
-                .iter()
-                .zip(inputs)
-                .position(|(x, input)| is_refused(k, *x, input))?;
-            Some([k, column])
-        })
+        for (k, row) in row.chunks(self.schema.n_features()).enumerate() {
+            let mut values = row.iter().zip(inputs);
+            if let Some(column) = values.position(|(x, input)| is_refused(k, *x, input)) {
+                return Err(RunError::NonFinite {
+                    window: 0,
+                    row: self.schema.lookback() - 1 + k,
+                    column,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check(&mut self, row: &[f32], keep: bool) {
@@ -108,11 +105,12 @@ impl Twin {
         }
     }
 
+    /// What nobody acts on needs no future.
     fn replay(&mut self, row: &[f32]) {
-        let expected = self.expected(row).map(drop);
+        let expected = self.refused(row);
         assert_eq!(self.stream.replay(row), expected);
         if expected.is_ok() {
-            self.rows.push(row.to_vec());
+            self.rows.push(row[..self.schema.n_features()].to_vec());
         }
     }
 
