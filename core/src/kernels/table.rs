@@ -44,7 +44,14 @@ macro_rules! kernels {
             // SAFETY: as above.
             unsafe { Avx512::assume() },
             target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"),
-            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*);
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*, {
+                // Integers without VNNI take two instructions each; the narrower ones will do.
+                project_i16: AVX2.project_i16,
+                recur_i16: AVX2.recur_i16,
+                last_step_i16: AVX2.last_step_i16,
+                linear_i16: AVX2.linear_i16,
+                ..Kernels { level: Level::Avx512, $($name,)* }
+            });
         // Only what multiplies pairs, or encodes them for it, differs from the level below.
         #[cfg(target_arch = "x86_64")]
         kernels!(@level AVX512_BF16, Level::Avx512Bf16,
@@ -53,7 +60,7 @@ macro_rules! kernels {
             target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni"),
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
             {
-                project_bf16_encoded, recur_bf16, last_step_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16,
+                project_bf16_encoded, recur_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16,
                 project_i16, recur_i16, last_step_i16, linear_i16, ..AVX512
             });
     };
@@ -105,13 +112,7 @@ kernels! {
         let mut step = step;
         lstm::last_step(isa, Gates::floats(weights), bias, x, 1.0, &mut step);
     }
-    /// The same with bf16 weights and activations as they are.
-    pub(crate) fn last_step_bf16(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
-        let mut step = step;
-        lstm::last_step(crate::simd::Isa::exact(isa), Gates::floats(weights), bias, pairs(x), 1.0, &mut step);
-        lstm::encode::<_, PairLane>(isa, bias.len(), step.h, step.operand);
-    }
-    /// The same for activations that a step before has encoded.
+    /// The same with bf16 weights, for activations that a step before has encoded.
     pub(crate) fn last_step_bf16_encoded(isa, weights: &[[PairLane; 4]], bias: &[[Lane; 4]], x: &[f32], step: LastStep<'_>) {
         let mut step = step;
         lstm::last_step(isa, Gates::floats(weights), bias, pairs(x), 1.0, &mut step);

@@ -110,8 +110,7 @@ impl LstmLayer {
         let even = self.n_in.next_multiple_of(2);
         match (&self.input, self.stacked) {
             (GateWeights::F32(w), _) => kernels.last_step_f32(w, &self.bias, &x[..self.n_in], step),
-            (GateWeights::Bf16(w), false) => kernels.last_step_bf16(w, &self.bias, &x[..even], step),
-            (GateWeights::Bf16(w), true) => {
+            (GateWeights::Bf16(w), _) => {
                 kernels.last_step_bf16_encoded(w, &self.bias, &x[..even], step);
             }
             (GateWeights::I16(w, units), false) => {
@@ -125,6 +124,11 @@ impl LstmLayer {
                 kernels.last_step_i16(w, units, &self.bias, x, None, step);
             }
         }
+    }
+
+    /// Whether [`LstmLayer::last_step`] takes the layer's rows; those that pairs of bf16 read as they are, are projected first.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.stacked || !matches!(self.input, GateWeights::Bf16(_))
     }
 
     /// The last step of one window whose projected row is known as well, `gates = W x + b`.

@@ -36,6 +36,7 @@ fn expect_rounded(name: &str, n_in: usize) -> Result<(), OpenError> {
 }
 
 /// Weights of the four gates `[4H, n_in]`.
+#[inline(never)]
 pub(super) fn gate_weights(
     from: &mut TensorReader<'_>,
     precision: Precision,
@@ -61,6 +62,7 @@ pub(super) fn gate_weights(
 }
 
 /// Weights of a dense layer `[n_out, n_in]`.
+#[inline(never)]
 pub(super) fn dense_weights(
     from: &mut TensorReader<'_>,
     precision: Precision,
@@ -108,6 +110,7 @@ impl<'a> Opener<'a> {
     }
 
     /// `rows` rows of `width` numbers in whole lanes.
+    #[inline(never)]
     pub(super) fn rows(&mut self, name: &str, rows: usize, width: usize) -> Result<View<Lane>, OpenError> {
         let shape = [rows, n_blocks(width), LANES];
         lines(&self.from.tensor::<f32>(name, &shape)?, name)
@@ -123,6 +126,7 @@ impl<'a> Opener<'a> {
         self.linear_as(self.precision.of_columns(), name, n_in, n_out)
     }
 
+    #[inline(never)]
     fn linear_as(
         &mut self,
         precision: Precision,

@@ -145,7 +145,9 @@ impl LstmBank {
         }
         self.make_ready(net, kernels);
         let slot = self.ending();
-        let Scratch { operand, h, .. } = &mut self.scratch;
+        let Scratch {
+            gates, operand, h, ..
+        } = &mut self.scratch;
         let half = operand.len() / 2;
         let last = net.layers.len().saturating_sub(1);
         for (l, (layer, states)) in net.layers.iter().zip(&self.layers).enumerate() {
@@ -163,7 +165,11 @@ impl LstmBank {
                 h: &mut h[..blocks],
                 operand: &mut to[..blocks],
             };
-            if l == 0 {
+            if !layer.takes_rows() {
+                let gates = &mut gates[..blocks];
+                layer.project(kernels, x, x.len(), gates);
+                layer.last_cells(kernels, gates, step);
+            } else if l == 0 {
                 layer.last_step(kernels, x, step);
             } else {
                 layer.last_step(kernels, bytemuck::must_cast_slice(from), step);
