@@ -40,18 +40,18 @@ fn window(schema: &Schema) -> Vec<f32> {
     }
 }
 
-/// Bits of a window's answer, and of a stream's where the model can be one.
+/// Bits of a window's answer, and of a stream's, whose rows have the next ones of the window behind them where the model reads a future.
 fn bits(model: &Arc<Model>, window: &[f32], out: &mut [f32]) -> Vec<u32> {
     let schema = model.schema();
     Session::new(model, 1).run(window, out).unwrap();
     let mut all: Vec<u32> = out.iter().map(|value| value.to_bits()).collect();
-    if let Ok(mut stream) = Stream::new(model) {
-        for row in window.chunks_exact(schema.n_features()) {
-            let step = stream.push(row, out).unwrap();
-            assert!(matches!(step, Step::Answer(_)) || stream.remaining() > 0);
-        }
-        all.extend(out.iter().map(|value| value.to_bits()));
+    let mut stream = Stream::new(model).unwrap();
+    let (f, n_rows) = (schema.n_features(), 1 + schema.net.n_ahead());
+    for row in window.windows(n_rows * f).step_by(f) {
+        let step = stream.push(row, out).unwrap();
+        assert!(matches!(step, Step::Answer(_)) || stream.remaining() > 0);
     }
+    all.extend(out.iter().map(|value| value.to_bits()));
     all
 }
 

@@ -47,6 +47,12 @@ impl<'a, X> Rows<'a, X> {
     }
 }
 
+/// One for each gate. (`array::from_fn` may stay a call, which knows nothing of a level's features.)
+#[inline(always)]
+pub(super) fn four<T>(of: impl Fn(usize) -> T) -> [T; 4] {
+    [of(0), of(1), of(2), of(3)]
+}
+
 /// The unit of an LSTM's states as integers.
 pub(super) const STATE_UNIT: f32 = 1.0 / FixedLane::LIMIT as f32;
 
@@ -71,7 +77,7 @@ impl<'a, W> Gates<'a, W> {
         W: Panel<I>,
     {
         let units = self.units.get(block);
-        core::array::from_fn(|gate| W::unit(isa, units.map(|units| &units[gate]), x))
+        four(|gate| W::unit(isa, units.map(|units| &units[gate]), x))
     }
 }
 
@@ -120,8 +126,8 @@ fn tile<I: Isa, W: Panel<I>, const R: usize>(
 ) {
     let n_blocks = bias.len();
     for (block, (panels, bias)) in weights.panels.chunks_exact(rows.n_k).zip(bias).enumerate() {
-        let bias: [I::F; 4] = core::array::from_fn(|gate| isa.load(&bias[gate]));
-        let begin = core::array::from_fn(|gate| W::begin(isa, bias[gate]));
+        let bias: [I::F; 4] = four(|gate| isa.load(&bias[gate]));
+        let begin = four(|gate| W::begin(isa, bias[gate]));
         let sums = block_sums::<I, W, R>(isa, panels, rows, [begin; R]);
         for (row, sums) in sums.into_iter().enumerate() {
             let units = weights.units(isa, block, rows.unit(row));

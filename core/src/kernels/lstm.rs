@@ -10,7 +10,7 @@
 //! in registers and ends in the cell; several windows at once share every weight loaded instead.
 
 use super::activation::cell;
-use super::gates::{Gates, Rows, STATE_UNIT, block_sums, tile_height};
+use super::gates::{Gates, Rows, STATE_UNIT, block_sums, four, tile_height};
 use super::state::State;
 use crate::simd::{Isa, LANES, Lane};
 
@@ -123,7 +123,7 @@ pub(super) fn last_step<I: Isa, W: State<I>>(
 #[inline(always)]
 pub(super) fn last_cells<I: Isa, W: State<I>>(isa: I, gates: &[[Lane; 4]], step: &mut LastStep<'_>) {
     for (at, gates) in gates.iter().enumerate() {
-        let sums: [I::F; 4] = core::array::from_fn(|gate| isa.load(&step.sums[at][gate]));
+        let sums: [I::F; 4] = four(|gate| isa.load(&step.sums[at][gate]));
         let mut c = step.c[at];
         finish(isa, gates, sums, &mut c, &mut step.h[at]);
     }
@@ -144,7 +144,7 @@ fn arrive<I: Isa, W: State<I>, const B: usize>(
     let blocks: [&[[W; 4]]; B] = core::array::from_fn(|b| &weights.panels[(at + b) * n_k..][..n_k]);
     let bias = &bias[at..][..B];
     let start = |b: usize, gate: usize| W::begin(isa, isa.load(&bias[b][gate]));
-    let mut acc: [[W::Sum; 4]; B] = core::array::from_fn(|b| core::array::from_fn(|gate| start(b, gate)));
+    let mut acc: [[W::Sum; 4]; B] = core::array::from_fn(|b| four(|gate| start(b, gate)));
     for (k, x) in x.iter().enumerate() {
         let x = W::splat(isa, x);
         for b in 0..B {
@@ -155,8 +155,7 @@ fn arrive<I: Isa, W: State<I>, const B: usize>(
     }
     for (b, acc) in acc.into_iter().enumerate() {
         let (units, mut c) = (weights.units(isa, at + b, x_unit), step.c[at + b]);
-        let gates =
-            core::array::from_fn(|gate| W::end(isa, acc[gate], units[gate], isa.load(&bias[b][gate])));
+        let gates = four(|gate| W::end(isa, acc[gate], units[gate], isa.load(&bias[b][gate])));
         finish(isa, &step.sums[at + b], gates, &mut c, &mut step.h[at + b]);
     }
 }
@@ -215,7 +214,7 @@ fn windows<I: Isa, W: State<I>, const R: usize>(
         for (window, sums) in sums.into_iter().enumerate() {
             let at = window * n_blocks + block;
             let units = weights.units(isa, block, rows.unit(window));
-            let sums = core::array::from_fn(|gate| W::end(isa, sums[gate], units[gate], zero));
+            let sums = four(|gate| W::end(isa, sums[gate], units[gate], zero));
             finish(isa, &gates[at], sums, &mut c[at], &mut h[at]);
         }
     }
@@ -294,7 +293,7 @@ fn group<I: Isa, W: State<I>, const B: usize>(
     }
     for (b, acc) in acc.into_iter().enumerate() {
         let units = weights.units(isa, at + b, x_unit);
-        let sums = core::array::from_fn(|gate| W::end(isa, acc[gate], units[gate], zero));
+        let sums = four(|gate| W::end(isa, acc[gate], units[gate], zero));
         finish(isa, &gates[b], sums, &mut c[b], &mut h[b]);
     }
 }
@@ -317,7 +316,7 @@ fn finish_apart<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane
 
 #[inline(always)]
 fn finish_here<I: Isa>(isa: I, gates: &[Lane; 4], sums: [I::F; 4], c: &mut Lane, h: &mut Lane) {
-    let pre: [I::F; 4] = core::array::from_fn(|gate| isa.add(isa.load(&gates[gate]), sums[gate]));
+    let pre: [I::F; 4] = four(|gate| isa.add(isa.load(&gates[gate]), sums[gate]));
     let (next, output) = cell(isa, pre, isa.load(c));
     isa.store(next, c);
     isa.store(output, h);
