@@ -162,7 +162,7 @@ mod tests {
     fn model() -> Arc<Model> {
         let document = json!({
             "format": 1, "name": "synthetic", "precision": "f32", "arrival": "pre_rolled", "golden_tolerance": 1.0,
-            "net": { "family": "lstm", "lookback": 6, "n_hidden": 20, "n_layers": 2, "head": [{ "n_out": 3, "activation": "identity" }] },
+            "net": { "family": "lstm", "lookback": 6, "n_hidden": 20, "n_layers": 2, "head": [{ "n_out": 3, "activation": "none" }] },
             "inputs": [
                 { "name": "a", "scaler": { "center": 100.0, "scale": 3.0 } },
                 { "name": "b", "scaler": { "center": 0.0, "scale": 0.01 } }
