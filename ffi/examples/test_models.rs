@@ -23,10 +23,15 @@ fn main() {
     }
 }
 
-/// An LSTM in both precisions, one that knows its times, one of bars, a TFT with known and categorical columns, an X-Trend.
+/// An LSTM in each precision, one that knows its times, one of bars, a TFT with known and categorical columns, an X-Trend.
 fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
-    let [(f32_schema, f32_bytes), (bf16_schema, bf16_bytes)] =
-        models::small_models().try_into().expect("two models");
+    let [
+        (f32_schema, f32_bytes),
+        (bf16_schema, bf16_bytes),
+        (i16_schema, i16_bytes),
+    ] = models::small_models()
+        .try_into()
+        .expect("a model of each precision");
     let mut dated = f32_schema.clone();
     dated.bar_interval_ns = Some(60_000_000_000);
     dated.target = Some(Target {
@@ -50,6 +55,7 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     vec![
         ("lstm_f32", f32_schema, f32_bytes),
         ("lstm_bf16", bf16_schema, bf16_bytes),
+        ("lstm_i16", i16_schema, i16_bytes),
         ("lstm_dated", dated, dated_bytes),
         ("tft", tft, tft_bytes),
         ("xtrend", xtrend, xtrend_bytes),
