@@ -4,7 +4,6 @@ use super::normalize::{CenterScale, Scaling, inverse, softplus};
 use crate::bundle::{Output, OutputKind, Schema};
 use crate::flags::Flags;
 use crate::kernels::Kernels;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Smallest deviation of [`OutputKind::GaussianSoftplus`].
@@ -31,11 +30,11 @@ fn groups(schema: &Schema) -> Vec<Group> {
     schema.outputs.iter().map(group).collect()
 }
 
-/// Head values of one step to an answer, with room for them in between.
+/// Head values of one step to an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Finish {
     groups: Vec<Group>,
-    row: Vec<f32>,
+    n_columns: usize,
 }
 
 impl Finish {
@@ -43,33 +42,33 @@ impl Finish {
     pub(crate) fn new(schema: &Schema) -> Self {
         Self {
             groups: groups(schema),
-            row: vec![0.0; schema.n_columns()],
+            n_columns: schema.n_columns(),
         }
     }
 
     /// Columns of a step.
     pub(crate) fn n_columns(&self) -> usize {
-        self.row.len()
+        self.n_columns
     }
 
     /// One step, head values `z` (padding behind them) to `out [n_columns]`.
     pub(crate) fn step(
-        &mut self,
+        &self,
         kernels: &Kernels,
         scalings: &[Scaling],
         targets: &[CenterScale],
         z: &[f32],
         out: &mut [f32],
     ) -> Flags {
-        let Self { groups, row } = self;
-        row.copy_from_slice(&z[..out.len()]);
         let mut flags = Flags::NONE;
-        if !row.iter().all(|v| v.is_finite()) {
-            flags.insert(Flags::OVERFLOW);
+        for (out, z) in out.iter_mut().zip(z) {
+            if !z.is_finite() {
+                flags.insert(Flags::OVERFLOW);
+            }
+            *out = *z;
         }
-        finish(kernels, groups, row);
-        rescale(scalings, targets, groups, row);
-        out.copy_from_slice(row);
+        finish(kernels, &self.groups, out);
+        rescale(scalings, targets, &self.groups, out);
         flags
     }
 }

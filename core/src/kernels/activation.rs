@@ -222,10 +222,11 @@ macro_rules! over_slice {
                 isa.store($lane(isa, isa.load(&lane)), &mut lane);
                 *chunk = lane.0;
             }
-            let mut lane = Lane::ZERO;
-            lane.0[..tail.len()].copy_from_slice(tail);
-            isa.store($lane(isa, isa.load(&lane)), &mut lane);
-            tail.copy_from_slice(&lane.0[..tail.len()]);
+            if !tail.is_empty() {
+                let mut lane = Lane::ZERO;
+                isa.store($lane(isa, isa.load_part(tail)), &mut lane);
+                tail.copy_from_slice(&lane.0[..tail.len()]);
+            }
         })*
     };
 }

@@ -90,7 +90,7 @@ pub(crate) struct LastStep<'a> {
     pub(crate) c: &'a [Lane],
     /// `[blocks, 16]`: outputs.
     pub(crate) h: &'a mut [Lane],
-    /// `[blocks, 16]`: outputs as the next layer's product reads them.
+    /// `[blocks, 16]`: outputs as the next layer's product reads them; empty if nobody does.
     pub(crate) operand: &'a mut [Lane],
 }
 

@@ -69,7 +69,7 @@ pub(super) fn softmax<I: Isa>(isa: I, x: &mut [f32]) {
     for chunk in whole {
         store(isa, isa.div(isa.load(&Lane(*chunk)), total), chunk);
     }
-    store(isa, isa.div(isa.load(&filled(tail, 0.0)), total), tail);
+    store(isa, isa.div(isa.load_part(tail), total), tail);
 }
 
 /// A tail as a whole lane.

@@ -99,6 +99,11 @@ impl Ahead {
         Ok(flags)
     }
 
+    /// Rows of the future whose terms are there, from the first one on.
+    pub(super) fn n_kept(&self) -> usize {
+        self.remarks.iter().take_while(|remark| remark.is_some()).count()
+    }
+
     /// The terms, row by row.
     pub(super) fn terms(&mut self) -> &mut RowTerms {
         &mut self.terms

@@ -96,15 +96,15 @@ impl Bank {
 
     /// Scales a row, if a window could hold it.
     pub(super) fn lay<S: Sample>(&mut self, model: &Model, net: &LstmNet, row: &[S]) -> Result<(), RunError> {
-        if let Some(column) = refused(model, &self.missing, row) {
-            return Err(RunError::NonFinite {
-                window: 0,
-                row: model.schema().lookback() - 1,
-                column,
-            });
-        }
         self.is_imputed = !S::scale(model.kernels, row, &model.scalers, &mut self.x, net.x_stride);
         if self.is_imputed {
+            if let Some(column) = refused(model, &self.missing, row) {
+                return Err(RunError::NonFinite {
+                    window: 0,
+                    row: model.schema().lookback() - 1,
+                    column,
+                });
+            }
             impute(&mut self.x, net.x_stride, self.missing.len());
         }
         Ok(())

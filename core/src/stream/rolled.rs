@@ -38,6 +38,8 @@ pub(super) struct Rolled {
     n_run: usize,
     /// Remarks about the rows that were run.
     flags: Flags,
+    /// Whether the next answer was given once already, with the last row once more.
+    is_rehearsed: bool,
 }
 
 /// Whether a net may run all rows but the last before that arrives.
@@ -62,6 +64,7 @@ impl Rolled {
             n_terms: 0,
             n_run: 0,
             flags: Flags::NONE,
+            is_rehearsed: false,
         }
     }
 
@@ -210,6 +213,7 @@ impl Rolled {
         self.past.take();
         self.ahead.take();
         self.n_run = 0;
+        self.is_rehearsed = false;
         self.n_terms = self.n_terms.saturating_sub(1);
         self.first = self.place(1);
     }
@@ -218,15 +222,36 @@ impl Rolled {
     pub(super) fn prepare(&mut self, model: &Model, is_due: bool, budget: usize) -> bool {
         match &model.net {
             // Every row was checked when it was taken.
-            OpenNet::Rows(net) if is_due => self.roll(model, net, budget).unwrap_or(true),
+            OpenNet::Rows(net) if is_due => {
+                let is_done = self.roll(model, net, budget).unwrap_or(true);
+                if is_done && !self.is_rehearsed {
+                    self.rehearse(model, net);
+                }
+                is_done
+            }
             _ => true,
         }
+    }
+
+    /// Answers the last row once more, for nobody: what only the row of an answer reads is then in the nearest caches.
+    fn rehearse(&mut self, model: &Model, net: &RowsNet) {
+        self.is_rehearsed = true;
+        let (last, n_ahead) = (model.schema().lookback() - 1, self.ahead.n_kept());
+        if n_ahead == 0 && model.schema().net.n_ahead() > 0
+            || self.add_terms(model, net, last..last + 1).is_err()
+        {
+            return;
+        }
+        let place = self.place(last);
+        let terms = (&mut self.terms, place);
+        let ahead = (self.ahead.terms(), n_ahead);
+        net.finish(model.kernels, &mut self.work, terms, ahead);
     }
 
     /// Forgets every row.
     pub(super) fn reset(&mut self) {
         self.past.reset();
-        (self.n_run, self.n_terms) = (0, 0);
+        (self.n_run, self.n_terms, self.is_rehearsed) = (0, 0, false);
     }
 
     /// Becomes what `source`, of the same model, is.
@@ -244,6 +269,7 @@ impl Rolled {
             n_terms,
             n_run,
             flags,
+            is_rehearsed,
         } = self;
         head.copy_from(&source.head);
         work.copy_from(&source.work);
@@ -252,6 +278,7 @@ impl Rolled {
         ahead.copy_from(&source.ahead);
         remarks.copy_from_slice(&source.remarks);
         (*first, *n_terms, *n_run, *flags) = (source.first, source.n_terms, source.n_run, source.flags);
+        *is_rehearsed = false;
     }
 
     /// Attends to these contexts from the next answer on.
@@ -261,7 +288,7 @@ impl Rolled {
             return Err(RunError::NoContexts);
         };
         net.set_contexts(work, contexts)?;
-        self.n_run = 0;
+        (self.n_run, self.is_rehearsed) = (0, false);
         Ok(())
     }
 }

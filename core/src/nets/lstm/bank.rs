@@ -163,7 +163,8 @@ impl LstmBank {
                 sums: &states.sums,
                 c: &states.c[slot * blocks..][..blocks],
                 h: &mut h[..blocks],
-                operand: &mut to[..blocks],
+                // Nobody multiplies the top layer's outputs as the recurrence does.
+                operand: if l == last { &mut [] } else { &mut to[..blocks] },
             };
             if !layer.takes_rows() {
                 let gates = &mut gates[..blocks];
@@ -185,11 +186,6 @@ impl LstmBank {
         self.x[at * x.len()..][..x.len()].copy_from_slice(x);
         let slot = self.slot_of(self.n_rows);
         self.taken[slot] = 0;
-        for states in &mut self.layers {
-            let blocks = states.sums.len();
-            states.h[slot * blocks..][..blocks].fill(Lane::ZERO);
-            states.c[slot * blocks..][..blocks].fill(Lane::ZERO);
-        }
         self.n_rows += 1;
         self.ready = false;
     }
@@ -307,8 +303,21 @@ impl LstmBank {
         !self.ready && self.lookback > 1 && self.pending(self.ending()) > 0
     }
 
-    /// What the first layer makes of the next row of that window.
-    pub(super) fn next_projected(&self, blocks: usize) -> &[[Lane; 4]] {
+    /// States of zeros for a slot's window that has taken no row.
+    fn begin_if_new(&mut self, slot: usize) {
+        if self.taken[slot] > 0 {
+            return;
+        }
+        for states in &mut self.layers {
+            let blocks = states.sums.len();
+            states.h[slot * blocks..][..blocks].fill(Lane::ZERO);
+            states.c[slot * blocks..][..blocks].fill(Lane::ZERO);
+        }
+    }
+
+    /// What the first layer makes of the next row of that window, whose states are ready for it.
+    pub(super) fn next_projected(&mut self, blocks: usize) -> &[[Lane; 4]] {
+        self.begin_if_new(self.ending());
         &self.projected[self.next_row(self.ending()) * blocks..][..blocks]
     }
 
@@ -346,6 +355,7 @@ impl LstmBank {
     fn advance(&mut self, net: &LstmNet, kernels: &Kernels, slot: usize, n: usize) {
         let first = net.layers[0].n_blocks();
         for i in 0..n {
+            self.begin_if_new(slot + i);
             let from = &self.projected[self.next_row(slot + i) * first..][..first];
             self.scratch.gates[i * first..][..first].copy_from_slice(from);
             self.taken[slot + i] += 1;
