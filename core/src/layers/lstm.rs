@@ -1,6 +1,6 @@
 //! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
 
-use super::rounded::{STRIDE, for_rounded};
+use super::rounded::{STRIDE, for_rounded, with_rounded};
 use crate::bundle::View;
 use crate::kernels::{Kernels, LastStep, Recurrence};
 use crate::simd::{FixedLane, LANES, Lane, PairLane};
@@ -114,10 +114,9 @@ impl LstmLayer {
                 kernels.last_step_bf16_encoded(w, &self.bias, &x[..even], step);
             }
             (GateWeights::I16(w, units), false) => {
-                let mut words = [0; STRIDE];
-                let unit = kernels.round_row(&x[..self.n_in], &mut words);
-                let words = &words[..even / 2];
-                kernels.last_step_i16(w, units, &self.bias, words, Some(unit), step);
+                with_rounded(kernels, &x[..self.n_in], |words, unit| {
+                    kernels.last_step_i16(w, units, &self.bias, words, Some(unit), step);
+                });
             }
             (GateWeights::I16(w, units), true) => {
                 let x = bytemuck::must_cast_slice(&x[..even / 2]);
