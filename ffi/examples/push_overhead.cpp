@@ -67,4 +67,20 @@ extern "C" std::int32_t push_overhead_fast_round(void *loop, const double *rows,
     });
 }
 
+// Peeks at each of `n_rows` rows, `ns[0]` for all of them. Returns 0, or the status of the row that was refused.
+extern "C" std::int32_t push_overhead_peeks(void *loop, const double *rows, std::size_t n_rows, std::uint64_t *ns) {
+    Loop &own = *static_cast<Loop *>(loop);
+    own.stream.prepare();
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < n_rows; i++) {
+        const auto step = own.stream.peek(tickfuse::Span<const double>(rows + i * own.width, own.width), own.out);
+        if (step.status != TICKFUSE_OK) {
+            return step.status;
+        }
+    }
+    const auto end = std::chrono::steady_clock::now();
+    ns[0] = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
+    return 0;
+}
+
 extern "C" void push_overhead_free(void *loop) { delete static_cast<Loop *>(loop); }
