@@ -19,7 +19,15 @@ version=$(sed -n 's/^#define TICKFUSE_ABI_VERSION 0x//p' include/tickfuse.h)
 major=$((0x$version >> 16))
 minor=$((0x$version & 0xffff))
 
-cargo build --package tickfuse-ffi --lib --profile "$profile"
+if [ "$profile" = dev ]; then
+    cargo build --package tickfuse-ffi --lib
+else
+    # One kind of library at a time: only then is each optimised together with the core. The threshold keeps the shared one small; what
+    # an answer calls on its way is inlined by name.
+    for kind in staticlib cdylib; do
+        cargo rustc --package tickfuse-ffi --lib --profile "$profile" --crate-type $kind -- -C llvm-args=-inline-threshold=25
+    done
+fi
 target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 [ "$profile" != dev ] || profile=debug
 built=$target${CARGO_BUILD_TARGET:+/$CARGO_BUILD_TARGET}/$profile

@@ -9,7 +9,7 @@ use models::families;
 use serde_json::json;
 use std::path::Path;
 use tickfuse_core::bundle::{Missing, Net, Schema, Target};
-use tickfuse_core::features::{Cycle, FeatureOp, Wave};
+use tickfuse_core::features::FeatureOp;
 use tickfuse_core::{Model, OpenOptions, Session};
 
 const N_WINDOWS: usize = 12;
@@ -50,7 +50,7 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     let bars_bytes = models::file(&bars, &models::tensors(&bars, 4));
     let symbols = of_symbols();
     let symbols_bytes = families::file(&symbols, &families::tensors(&symbols));
-    let ahead = of_bars_ahead();
+    let ahead = families::tft_of_minutes(0, &families::minute_of_hour());
     let ahead_bytes = families::file(&ahead, &families::tensors(&ahead));
     vec![
         ("lstm_f32", f32_schema, f32_bytes),
@@ -79,28 +79,6 @@ fn of_symbols() -> Schema {
         .as_mut()
         .expect("a categorical")
         .unknown = Some(0);
-    schema.inputs[1].feature = Some(FeatureOp::Ret1);
-    schema
-}
-
-/// A TFT that answers for three bars ahead of minutes: of the future the minute of the hour is known, of the past the return.
-fn of_bars_ahead() -> Schema {
-    let mut schema = families::tft_schema(families::TftSize {
-        n_static: 0,
-        n_observed: 1,
-        ..families::SMALL_TFT
-    });
-    // A categorical is no feature of bars.
-    schema.inputs.retain(|i| i.name != "known0");
-    if let Net::Tft(net) = &mut schema.net {
-        net.encoder_variables.retain(|v| v.name != "known0");
-        net.decoder_variables.retain(|v| v.name != "known0");
-    }
-    schema.bar_interval_ns = Some(60_000_000_000);
-    schema.inputs[0].feature = Some(FeatureOp::Calendar {
-        cycle: Cycle::MinuteOfHour,
-        wave: Wave::Sin,
-    });
     schema.inputs[1].feature = Some(FeatureOp::Ret1);
     schema
 }

@@ -26,11 +26,13 @@ class Hook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Names the built files and the platform."""
         self.folder = Path(tempfile.mkdtemp())
-        library = self.bare(_built("tickfuse-ffi", "--lib", {".so", ".dylib", ".dll"}))
+        # As ffi/install.sh does, which says why.
+        alone = ["--lib", "--crate-type=cdylib", "--", "-C", "llvm-args=-inline-threshold=25"]
+        library = self.bare(_built("rustc", "tickfuse-ffi", alone, {".so", ".dylib", ".dll"}))
         build_data["force_include"][str(library)] = f"tickfuse/{library.name}"
         binaries = [library]
         if os.environ.get("TICKFUSE_WHEEL_PROGRAM", "1") != "0":
-            program = self.bare(_built("tickfuse-train", "--bin=tickfuse", {"", ".exe"}))
+            program = self.bare(_built("build", "tickfuse-train", ["--bin=tickfuse"], {"", ".exe"}))
             build_data["shared_scripts"][str(program)] = program.name
             binaries.append(program)
         build_data["pure_python"] = False
@@ -48,10 +50,10 @@ class Hook(BuildHookInterface[Any]):
         return copy
 
 
-def _built(package: str, target: str, suffixes: set[str]) -> Path:
-    """The file with one of these suffixes that cargo makes of a target."""
-    command = ["cargo", "build", "--release", "--package", package, target, "--message-format", "json-render-diagnostics"]
-    done = subprocess.run(command, cwd=WORKSPACE, stdout=subprocess.PIPE, check=True, text=True)
+def _built(command: str, package: str, target: list[str], suffixes: set[str]) -> Path:
+    """The file with one of these suffixes that a command of cargo makes of a target."""
+    options = ["--release", "--package", package, "--message-format", "json-render-diagnostics", *target]
+    done = subprocess.run(["cargo", command, *options], cwd=WORKSPACE, stdout=subprocess.PIPE, check=True, text=True)
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     made = [m for m in messages if m["reason"] == "compiler-artifact" and m["target"]["name"] == "tickfuse"]
     return next(Path(f) for m in made for f in m["filenames"] if Path(f).suffix in suffixes)

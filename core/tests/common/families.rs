@@ -6,6 +6,7 @@ use tickfuse_core::bundle::{
     Precision, QuantileTftConfig, Role, Scaler, Schema, Tables, TftConfig, TftRules, Transform, Variable,
     XtrendConfig, XtrendForm, XtrendHead,
 };
+use tickfuse_core::features::{Cycle, FeatureOp, Wave};
 use tickfuse_core::nets;
 use tickfuse_core::plain::{PlainTensor, PlainTensors};
 use tickfuse_core::{Level, Model, OpenOptions, Session, write_model};
@@ -176,6 +177,42 @@ pub(crate) fn tft_schema(size: TftSize) -> Schema {
         n_outputs: 3,
     });
     schema_of(net, inputs)
+}
+
+/// A TFT that answers for three bars ahead of minutes, of which `known` is known and the return is not; a symbol, unknown as zero, if
+/// `n_static` is 1.
+pub(crate) fn tft_of_minutes(n_static: usize, known: &FeatureOp) -> Schema {
+    let mut schema = tft_schema(TftSize {
+        n_static,
+        n_observed: 1,
+        ..SMALL_TFT
+    });
+    // A categorical is no feature of bars.
+    schema.inputs.retain(|i| i.name != "known0");
+    if let Net::Tft(net) = &mut schema.net {
+        net.encoder_variables.retain(|v| v.name != "known0");
+        net.decoder_variables.retain(|v| v.name != "known0");
+    }
+    for input in &mut schema.inputs {
+        if let (Role::Static, Some(symbols)) = (input.role, &mut input.categories) {
+            symbols.unknown = Some(0);
+        }
+        input.feature = match input.role {
+            Role::Static => None,
+            Role::Known => Some(known.clone()),
+            Role::Observed => Some(FeatureOp::LogRet { lag: 1 }),
+        };
+    }
+    schema.bar_interval_ns = Some(60_000_000_000);
+    schema
+}
+
+/// What is known of every bar ahead.
+pub(crate) fn minute_of_hour() -> FeatureOp {
+    FeatureOp::Calendar {
+        cycle: Cycle::MinuteOfHour,
+        wave: Wave::Sin,
+    }
 }
 
 /// Random weights; contexts of all entities.

@@ -3,46 +3,18 @@
 use crate::common::families;
 use crate::models::{bar, levels};
 use std::sync::Arc;
-use tickfuse_core::bundle::{Arrival, Input, Net, Role, Schema};
+use tickfuse_core::bundle::{Arrival, Input, Role, Schema};
 use tickfuse_core::error::StreamError;
-use tickfuse_core::features::{Bar, Cycle, FeatureOp, Ready, Wave};
+use tickfuse_core::features::{Bar, FeatureOp, Ready};
 use tickfuse_core::{Flags, Level, Model, OpenOptions, Session, Step, Stream};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
 /// Answers for three bars ahead of minutes, of which `known` is known, and the symbol.
 fn schema_of_bars(known: &FeatureOp) -> Schema {
-    let mut schema = families::tft_schema(families::TftSize {
-        n_static: 1,
-        n_observed: 1,
-        ..families::SMALL_TFT
-    });
-    // A categorical is no feature of bars.
-    schema.inputs.retain(|i| i.name != "known0");
-    let Net::Tft(net) = &mut schema.net else {
-        panic!("a TFT")
-    };
-    for variables in [&mut net.encoder_variables, &mut net.decoder_variables] {
-        variables.retain(|v| v.name != "known0");
-    }
-    for input in &mut schema.inputs {
-        input.feature = match input.role {
-            Role::Static => None,
-            Role::Known => Some(known.clone()),
-            Role::Observed => Some(FeatureOp::LogRet { lag: 1 }),
-        };
-    }
-    let symbol = schema.inputs[0].categories.as_mut();
-    symbol.expect("a categorical").unknown = Some(0);
-    schema.bar_interval_ns = Some(MINUTE_NS);
-    schema.arrival = Arrival::PreRolled;
-    schema
-}
-
-fn minute_of_hour() -> FeatureOp {
-    FeatureOp::Calendar {
-        cycle: Cycle::MinuteOfHour,
-        wave: Wave::Sin,
+    Schema {
+        arrival: Arrival::PreRolled,
+        ..families::tft_of_minutes(1, known)
     }
 }
 
@@ -72,7 +44,7 @@ fn future(model: &Model, bar: &Bar) -> Vec<f64> {
 
 #[test]
 fn the_times_of_bars_tell_what_is_known_of_the_future() {
-    let schema = schema_of_bars(&minute_of_hour());
+    let schema = schema_of_bars(&families::minute_of_hour());
     for level in levels() {
         let model = open(&schema, level);
         let (mut stream, mut session) = (Stream::new(&model).unwrap(), Session::new(&model, 1));
@@ -125,7 +97,7 @@ fn bars_that_do_not_tell_the_future_are_refused_with_the_reason() {
     assert_eq!(refused(&of_prices), StreamError::Unforeseen { column: 1 });
     let timeless = Schema {
         bar_interval_ns: None,
-        ..schema_of_bars(&minute_of_hour())
+        ..schema_of_bars(&families::minute_of_hour())
     };
     assert_eq!(refused(&timeless), StreamError::NoInterval);
 }

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tickfuse::{CallerBar, CallerStep};
-use tickfuse_core::bundle::Net;
-use tickfuse_core::features::{Bar, Cycle, FeatureOp, Wave};
+use tickfuse_core::features::{Bar, FeatureOp};
 use tickfuse_core::{Model, OpenOptions, Step, Stream};
 
 const N: usize = 30;
@@ -41,23 +40,7 @@ pub(crate) fn of_bars() -> Vec<u8> {
 
 /// A file that answers for three bars ahead of minutes, of which the calendar is known.
 fn of_bars_ahead() -> Vec<u8> {
-    let mut schema = families::tft_schema(families::TftSize {
-        n_static: 0,
-        n_observed: 1,
-        ..families::SMALL_TFT
-    });
-    // A categorical is no feature of bars.
-    schema.inputs.retain(|i| i.name != "known0");
-    if let Net::Tft(net) = &mut schema.net {
-        net.encoder_variables.retain(|v| v.name != "known0");
-        net.decoder_variables.retain(|v| v.name != "known0");
-    }
-    schema.bar_interval_ns = Some(60_000_000_000);
-    schema.inputs[0].feature = Some(FeatureOp::Calendar {
-        cycle: Cycle::MinuteOfHour,
-        wave: Wave::Sin,
-    });
-    schema.inputs[1].feature = Some(FeatureOp::LogRet { lag: 1 });
+    let schema = families::tft_of_minutes(0, &families::minute_of_hour());
     families::file(&schema, &families::tensors(&schema))
 }
 
