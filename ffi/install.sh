@@ -6,10 +6,13 @@
 # Everything is found relative to the installed files: the folder may be moved as a whole. The packages bear the version
 # of the interface, TICKFUSE_ABI_VERSION in tickfuse.h. For systems with ELF libraries, such as Linux.
 set -eu
-if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+case "$#-${1-}" in
+1-[!-]* | 2-[!-]*) ;;
+*)
     echo "usage: install.sh PREFIX [PROFILE]" >&2
     exit 2
-fi
+    ;;
+esac
 profile=${2:-release}
 mkdir -p "$1/include" "$1/lib/pkgconfig" "$1/lib/cmake/tickfuse"
 prefix=$(cd "$1" && pwd)

@@ -22,7 +22,7 @@ import openvino
 import torch
 from cases import Case, all_cases
 from engines import Engine, OnnxRuntime, OpenVino, OpenVinoBf16, PyTorch, export_onnx
-from report import column, machine
+from report import column, machine, machine_words
 from tickfuse_program import PRECISIONS, ProgramError, Tickfuse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +152,11 @@ def _ratios(measured: dict[str, dict]) -> dict[str, dict]:
 
 
 def _write(document: dict) -> None:
-    lines = [f"Machine: {document['machine']}", ""]
+    lines = [
+        f"{machine_words(document['machine'])}. One thread; processor time per window: the smallest of {document['rounds']} rounds, and their median.",
+        "",
+        *_overview(document["cases"]),
+    ]
     for case in document["cases"]:
         lines += [f"**{case['id']}**: {case['shape']}", "", "| engine, batch | us per window: min | median | windows per second |", "|---|---|---|---|"]
         for name, m in sorted(case["engines"].items(), key=lambda item: item[1]["min_us"]):
@@ -163,6 +167,21 @@ def _write(document: dict) -> None:
     Path(f"{stem}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     print(f"written: {stem}.json, {stem}.md", file=sys.stderr)
+
+
+def _overview(cases: list[dict]) -> list[str]:
+    """The smallest figure of each of our precisions beside the peers' best batch of each type of weights."""
+    own = [f"Tickfuse {p}" for p in PRECISIONS]
+    lines = [f"| net, us | {' | '.join(own)} | best peer f32 | best peer bf16 |", "|---" * (len(own) + 3) + "|"]
+    for case in cases:
+        least = {name: m["min_us"] for name, m in case["engines"].items()}
+        figures = [f"{least[name]:.1f}" for name in own]
+        for kind in ("f32", "bf16"):
+            rivals = {n: us for n, us in least.items() if n not in own and n.split(",")[0].endswith(kind)}
+            best = min(rivals, key=rivals.__getitem__)
+            figures.append(f"{rivals[best]:.1f} ({best})")
+        lines.append(f"| {case['id']} | {' | '.join(figures)} |")
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

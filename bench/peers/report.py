@@ -81,13 +81,19 @@ def _ratio(name: str, own: dict, rival: str, other: dict) -> dict:
     }
 
 
-def machine_line(document: dict) -> str:
-    """The machine and how the figures came about."""
-    m = document["machine"]
+def machine_words(m: dict) -> str:
+    """The machine and the versions of all engines."""
     versions = ", ".join(f"{name} {v}" for name, v in m["versions"].items() if v)
     return (
         f"{m['cpu']}, level {m['level']}, {m['n_cpus']} CPUs, pinned to CPU {m['pinned_to']}, load before {m['load_before']}; "
-        f"{versions}, Python {m['python']}. Batch 1, one thread, whole window in memory; medians over {document['rounds']} alternating "
+        f"{versions}, Python {m['python']}"
+    )
+
+
+def machine_line(document: dict) -> str:
+    """The machine and how the figures came about."""
+    return (
+        f"{machine_words(document['machine'])}. Batch 1, one thread, whole window in memory; medians over {document['rounds']} alternating "
         "rounds; p50 / p99 in us."
     )
 
