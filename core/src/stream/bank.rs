@@ -125,21 +125,20 @@ impl Bank {
         let OpenNet::Lstm(net) = &model.net else {
             return true;
         };
-        let is_done = self.bank.prepare(net, model.kernels, budget);
-        if is_done && !self.is_rehearsed {
-            self.rehearse(model, net);
-        }
-        is_done
+        self.bank.prepare(net, model.kernels, budget)
     }
 
-    /// Answers the last row once more, for nobody: preparing went through all states and weights, so that those which the next row
-    /// waits for are no longer in the nearest caches.
-    fn rehearse(&mut self, model: &Model, net: &LstmNet) {
+    /// Answers the last row once more: preparing went through all states and weights, so that those which the next row waits for are no
+    /// longer in the nearest caches.
+    pub(super) fn rehearse(&mut self, model: &Model) {
+        let OpenNet::Lstm(net) = &model.net else { return };
+        if core::mem::replace(&mut self.is_rehearsed, true) {
+            return;
+        }
         let mut out = core::mem::take(&mut self.rehearsal);
         // Nothing to answer while rows are missing; and nobody asks what the flags say.
         let _unread = self.answer_laid(model, net, &mut out);
         self.rehearsal = out;
-        self.is_rehearsed = true;
     }
 
     /// Forgets every row.

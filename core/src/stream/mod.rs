@@ -267,10 +267,18 @@ impl Stream {
 
     /// Does some of it: what the very next answer needs, then about `budget` steps of one window. Whether nothing is left.
     pub fn prepare_some(&mut self, budget: usize) -> bool {
+        self.prepare_part(budget, true)
+    }
+
+    /// The same; with or without a rehearsal of the answer at the end.
+    fn prepare_part(&mut self, budget: usize, rehearses: bool) -> bool {
         let is_due = self.remaining() == 1;
         let is_done = self.way.prepare(&self.model, is_due, budget);
         if is_done && is_due {
             self.expect_bar();
+            if rehearses {
+                self.way.rehearse(&self.model);
+            }
         }
         is_done
     }

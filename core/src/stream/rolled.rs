@@ -222,20 +222,17 @@ impl Rolled {
     pub(super) fn prepare(&mut self, model: &Model, is_due: bool, budget: usize) -> bool {
         match &model.net {
             // Every row was checked when it was taken.
-            OpenNet::Rows(net) if is_due => {
-                let is_done = self.roll(model, net, budget).unwrap_or(true);
-                if is_done && !self.is_rehearsed {
-                    self.rehearse(model, net);
-                }
-                is_done
-            }
+            OpenNet::Rows(net) if is_due => self.roll(model, net, budget).unwrap_or(true),
             _ => true,
         }
     }
 
-    /// Answers the last row once more, for nobody: what only the row of an answer reads is then in the nearest caches.
-    fn rehearse(&mut self, model: &Model, net: &RowsNet) {
-        self.is_rehearsed = true;
+    /// Answers the last row once more.
+    pub(super) fn rehearse(&mut self, model: &Model) {
+        let OpenNet::Rows(net) = &model.net else { return };
+        if core::mem::replace(&mut self.is_rehearsed, true) {
+            return;
+        }
         let (last, n_ahead) = (model.schema().lookback() - 1, self.ahead.n_kept());
         if n_ahead == 0 && model.schema().net.n_ahead() > 0
             || self.add_terms(model, net, last..last + 1).is_err()

@@ -216,8 +216,12 @@ impl StreamSet {
                 at = group.end;
             }
         }
-        let each = self.streams.iter_mut().map(|stream| stream.prepare_some(budget));
-        each.fold(true, |all, done| all & done)
+        // All have the same weights: one rehearsal is for all of them.
+        let last = self.streams.len().saturating_sub(1);
+        let each = self.streams.iter_mut().enumerate();
+        each.fold(true, |all, (i, stream)| {
+            all & stream.prepare_part(budget, i == last)
+        })
     }
 
     /// [`Stream::set_category`] of one symbol.

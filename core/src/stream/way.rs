@@ -79,6 +79,15 @@ impl Way {
         }
     }
 
+    /// Gives the next answer, which is due and prepared, once for nobody: what it reads is then in the nearest caches.
+    pub(super) fn rehearse(&mut self, model: &Model) {
+        match self {
+            Self::Bank(way) => way.rehearse(model),
+            Self::Rolled(way) => way.rehearse(model),
+            Self::Whole(_) => {}
+        }
+    }
+
     /// Does what these rows of the future, which are likely to come with the next row, allow already; all else is prepared.
     pub(super) fn expect(&mut self, model: &Model, future: &[f64]) {
         if let Self::Rolled(way) = self {
