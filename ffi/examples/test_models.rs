@@ -50,7 +50,7 @@ fn all() -> Vec<(&'static str, Schema, Vec<u8>)> {
     let bars_bytes = models::file(&bars, &models::tensors(&bars, 4));
     let symbols = of_symbols();
     let symbols_bytes = families::file(&symbols, &families::tensors(&symbols));
-    let ahead = families::tft_of_minutes(0, &families::minute_of_hour());
+    let ahead = families::tft_of_minutes(0, &families::minute_of_hour(), &FeatureOp::Ret1);
     let ahead_bytes = families::file(&ahead, &families::tensors(&ahead));
     vec![
         ("lstm_f32", f32_schema, f32_bytes),

@@ -179,9 +179,9 @@ pub(crate) fn tft_schema(size: TftSize) -> Schema {
     schema_of(net, inputs)
 }
 
-/// A TFT that answers for three bars ahead of minutes, of which `known` is known and the return is not; a symbol, unknown as zero, if
+/// A TFT that answers for three bars ahead of minutes, of which `known` is known and `past` is not; a symbol, unknown as zero, if
 /// `n_static` is 1.
-pub(crate) fn tft_of_minutes(n_static: usize, known: &FeatureOp) -> Schema {
+pub(crate) fn tft_of_minutes(n_static: usize, known: &FeatureOp, past: &FeatureOp) -> Schema {
     let mut schema = tft_schema(TftSize {
         n_static,
         n_observed: 1,
@@ -200,7 +200,7 @@ pub(crate) fn tft_of_minutes(n_static: usize, known: &FeatureOp) -> Schema {
         input.feature = match input.role {
             Role::Static => None,
             Role::Known => Some(known.clone()),
-            Role::Observed => Some(FeatureOp::LogRet { lag: 1 }),
+            Role::Observed => Some(past.clone()),
         };
     }
     schema.bar_interval_ns = Some(60_000_000_000);

@@ -14,7 +14,7 @@ const MINUTE_NS: i64 = 60_000_000_000;
 fn schema_of_bars(known: &FeatureOp) -> Schema {
     Schema {
         arrival: Arrival::PreRolled,
-        ..families::tft_of_minutes(1, known)
+        ..families::tft_of_minutes(1, known, &FeatureOp::LogRet { lag: 1 })
     }
 }
 

@@ -12,6 +12,15 @@ fn operate_stack(shape: Shape, level: Level, n: usize) {
     assert!(n_compared > n / 10, "{n_compared} answers of {n} operations");
 }
 
+fn families_in_every_precision() -> impl Iterator<Item = Schema> {
+    families().into_iter().flat_map(|schema| {
+        Precision::ALL.map(|precision| Schema {
+            precision,
+            ..schema.clone()
+        })
+    })
+}
+
 #[test]
 fn any_order_of_operations_gives_the_bits_of_whole_windows() {
     for level in levels() {
@@ -20,20 +29,14 @@ fn any_order_of_operations_gives_the_bits_of_whole_windows() {
                 operate_stack(Shape { precision, ..shape }, level, 600);
             }
         }
-        for schema in families() {
-            for precision in Precision::ALL {
-                let schema = Schema {
-                    precision,
-                    ..schema.clone()
-                };
-                let bytes = common::families::file(&schema, &common::families::tensors(&schema));
-                operate(&schema, &bytes, level, 150);
-            }
+        for schema in families_in_every_precision() {
+            let bytes = common::families::file(&schema, &common::families::tensors(&schema));
+            operate(&schema, &bytes, level, 150);
         }
     }
 }
 
-/// A million operations on every family, with the number of answers that were compared.
+/// A million operations on every net and precision, with the number of answers that were compared.
 fn a_million(level: Level) {
     let n = 1_000_000;
     let log = |schema: &Schema, n_compared| {
@@ -56,7 +59,7 @@ fn a_million(level: Level) {
             log(&schema, operate(&schema, &bytes, level, n));
         }
     }
-    for schema in families() {
+    for schema in families_in_every_precision() {
         let bytes = common::families::file(&schema, &common::families::tensors(&schema));
         log(&schema, operate(&schema, &bytes, level, n));
     }
@@ -64,13 +67,13 @@ fn a_million(level: Level) {
 
 /// `cargo test --release -p tickfuse-core --test stream million -- --ignored --nocapture`
 #[test]
-#[ignore = "minutes: a million operations per net and precision"]
+#[ignore = "a quarter of an hour: a million operations per net and precision"]
 fn a_million_operations_on_the_best_level_give_the_bits_of_whole_windows() {
     a_million(Level::detect());
 }
 
 #[test]
-#[ignore = "a quarter of an hour: the same on the other levels"]
+#[ignore = "an hour and more: the same on the other levels"]
 fn a_million_operations_on_the_other_levels_give_the_bits_of_whole_windows() {
     let best = Level::detect();
     levels().filter(|level| *level != best).for_each(a_million);

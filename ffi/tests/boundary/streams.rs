@@ -40,7 +40,7 @@ pub(crate) fn of_bars() -> Vec<u8> {
 
 /// A file that answers for three bars ahead of minutes, of which the calendar is known.
 fn of_bars_ahead() -> Vec<u8> {
-    let schema = families::tft_of_minutes(0, &families::minute_of_hour());
+    let schema = families::tft_of_minutes(0, &families::minute_of_hour(), &FeatureOp::LogRet { lag: 1 });
     families::file(&schema, &families::tensors(&schema))
 }
 
