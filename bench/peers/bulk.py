@@ -178,8 +178,8 @@ def _overview(cases: list[dict]) -> list[str]:
         figures = [f"{least[name]:.1f}" for name in own]
         for kind in ("f32", "bf16"):
             rivals = {n: us for n, us in least.items() if n not in own and n.split(",")[0].endswith(kind)}
-            best = min(rivals, key=rivals.__getitem__)
-            figures.append(f"{rivals[best]:.1f} ({best})")
+            best = min(rivals, key=rivals.__getitem__, default=None)
+            figures.append(f"{rivals[best]:.1f} ({best})" if best else "-")
         lines.append(f"| {case['id']} | {' | '.join(figures)} |")
     return [*lines, ""]
 
