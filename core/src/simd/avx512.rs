@@ -250,10 +250,21 @@ fn dot_bf16(w: __m512i, x: __m512i, acc: __m512) -> __m512 {
     _mm512_dpbf16_ps(acc, as_bf16(w), as_bf16(x))
 }
 
+/// `VPDPWSSD` by name: LLVM makes two instructions of its intrinsic, a product and a sum, where it does not know the CPU.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn dot_words_fused(w: __m512i, x: __m512i, acc: __m512i) -> __m512i {
-    _mm512_dpwssd_epi32(acc, w, x)
+fn dot_words_fused(w: __m512i, x: __m512i, mut acc: __m512i) -> __m512i {
+    // SAFETY: the instruction, which this function's features include, reads and writes these registers alone.
+    unsafe {
+        core::arch::asm!(
+            "vpdpwssd {acc}, {w}, {x}",
+            acc = inout(zmm_reg) acc,
+            w = in(zmm_reg) w,
+            x = in(zmm_reg) x,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    acc
 }
 
 /// The same 512 bits under the type the bf16 intrinsics take.
