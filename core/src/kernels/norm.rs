@@ -1,7 +1,7 @@
 //! Layer norm over rows, alone and behind a gate: `LN(a * sigmoid(g) + skip)`.
 //!
-//! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes over
-//! registers' worth of data, `1 / sqrt(var + eps)` once per row.
+//! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes, both of some rows
+//! before the next: a row's own sums and divisions, one after the other, would take longer than its numbers.
 
 use super::activation::pass_gate;
 use crate::simd::{Isa, LANES, Lane};
@@ -16,6 +16,9 @@ pub(crate) struct NormWeights<'a> {
     pub(crate) eps: f32,
 }
 
+/// Rows whose sums lie in one lane: mean and deviation of all of them take one division each, and no row waits for its own.
+const SIDE_BY_SIDE: usize = LANES;
+
 /// Ones in the lanes of the last group that count.
 #[inline(always)]
 fn tail_mask<I: Isa>(isa: I, width: usize) -> I::F {
@@ -25,39 +28,52 @@ fn tail_mask<I: Isa>(isa: I, width: usize) -> I::F {
     isa.load(&mask)
 }
 
-/// One row in place.
+/// At most [`SIDE_BY_SIDE`] rows in place, `sums` of their columns known.
 #[inline(always)]
-fn normalise<I: Isa>(isa: I, norm: NormWeights<'_>, mask: I::F, row: &mut [Lane]) {
-    let n = row.len();
-    let mut total = isa.splat(0.0);
-    for lane in row.iter() {
-        total = isa.add(total, isa.load(lane));
-    }
-    let count = norm.width as f32;
-    let mean = isa.splat(isa.sum(total) / count);
-    let mut squares = isa.splat(0.0);
-    for (i, lane) in row.iter_mut().enumerate() {
-        let mut centred = isa.sub(isa.load(lane), mean);
-        if i + 1 == n {
-            centred = isa.mul(centred, mask);
+fn normalise<I: Isa>(isa: I, norm: NormWeights<'_>, sums: &Lane, rows: &mut [Lane]) {
+    let mask = tail_mask(isa, norm.width);
+    let (n, count) = (norm.gain.len(), isa.splat(norm.width as f32));
+    let (mut means, mut inverses) = (Lane::ZERO, Lane::ZERO);
+    isa.store(isa.div(isa.load(sums), count), &mut means);
+    for (row, (mean, sum)) in rows.chunks_exact(n).zip(means.0.iter().zip(&mut inverses.0)) {
+        let mean = isa.splat(*mean);
+        let mut squares = isa.splat(0.0);
+        let (whole, last) = row.split_at(n - 1);
+        for lane in whole {
+            let centred = isa.sub(isa.load(lane), mean);
+            squares = isa.mul_acc(centred, centred, squares);
         }
-        squares = isa.mul_acc(centred, centred, squares);
-        isa.store(centred, lane);
+        for lane in last {
+            let centred = isa.mul(isa.sub(isa.load(lane), mean), mask);
+            squares = isa.mul_acc(centred, centred, squares);
+        }
+        *sum = isa.sum(squares);
     }
-    let variance = isa.splat(isa.sum(squares) / count + norm.eps);
-    let inverse = isa.div(isa.splat(1.0), isa.sqrt(variance));
-    for (lane, (gain, shift)) in row.iter_mut().zip(norm.gain.iter().zip(norm.shift)) {
-        let z = isa.mul(isa.load(lane), inverse);
-        isa.store(isa.mul_acc(z, isa.load(gain), isa.load(shift)), lane);
+    let variances = isa.add(isa.div(isa.load(&inverses), count), isa.splat(norm.eps));
+    isa.store(isa.div(isa.splat(1.0), isa.sqrt(variances)), &mut inverses);
+    for (row, (mean, inverse)) in rows.chunks_exact_mut(n).zip(means.0.iter().zip(&inverses.0)) {
+        let (mean, inverse) = (isa.splat(*mean), isa.splat(*inverse));
+        for (lane, (gain, shift)) in row.iter_mut().zip(norm.gain.iter().zip(norm.shift)) {
+            let z = isa.mul(isa.sub(isa.load(lane), mean), inverse);
+            isa.store(isa.mul_acc(z, isa.load(gain), isa.load(shift)), lane);
+        }
     }
 }
 
 /// `x [n, lanes]` in place.
 #[inline(always)]
 pub(super) fn norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, x: &mut [Lane]) {
-    let mask = tail_mask(isa, norm.width);
-    for row in x.chunks_exact_mut(norm.gain.len()) {
-        normalise(isa, norm, mask, row);
+    let lanes = norm.gain.len();
+    for rows in x.chunks_mut(SIDE_BY_SIDE * lanes) {
+        let mut sums = Lane::ZERO;
+        for (row, sum) in rows.chunks_exact(lanes).zip(&mut sums.0) {
+            let mut total = isa.splat(0.0);
+            for lane in row {
+                total = isa.add(total, isa.load(lane));
+            }
+            *sum = isa.sum(total);
+        }
+        normalise(isa, norm, &sums, rows);
     }
 }
 
@@ -83,28 +99,32 @@ impl<'a> Gated<'a> {
 /// `out = LN(value * sigmoid(gate) + out)`; `out [n, lanes]` holds the skip.
 #[inline(always)]
 pub(super) fn gate_norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, gated: Gated<'_>, out: &mut [Lane]) {
-    let (mask, lanes) = (tail_mask(isa, norm.width), norm.gain.len());
+    let (lanes, stride) = (norm.gain.len(), gated.stride);
     let halves = gated
         .value
-        .chunks(gated.stride)
-        .zip(gated.gate.chunks(gated.stride));
-    for ((value, gate), out) in halves.zip(out.chunks_exact_mut(lanes)) {
-        for ((out, value), gate) in out.iter_mut().zip(value).zip(gate) {
-            let passed = pass_gate(isa, isa.load(value), isa.load(gate));
-            isa.store(isa.add(passed, isa.load(out)), out);
+        .chunks(SIDE_BY_SIDE * stride)
+        .zip(gated.gate.chunks(SIDE_BY_SIDE * stride));
+    for ((values, gates), rows) in halves.zip(out.chunks_mut(SIDE_BY_SIDE * lanes)) {
+        let mut sums = Lane::ZERO;
+        let halves = values.chunks(stride).zip(gates.chunks(stride));
+        for (((value, gate), row), sum) in halves.zip(rows.chunks_exact_mut(lanes)).zip(&mut sums.0) {
+            let mut total = isa.splat(0.0);
+            for ((out, value), gate) in row.iter_mut().zip(value).zip(gate) {
+                let y = isa.add(pass_gate(isa, isa.load(value), isa.load(gate)), isa.load(out));
+                total = isa.add(total, y);
+                isa.store(y, out);
+            }
+            *sum = isa.sum(total);
         }
-        normalise(isa, norm, mask, out);
+        normalise(isa, norm, &sums, rows);
     }
 }
 
 /// `out = LN(out + x)`, rows `[n, lanes]`.
 #[inline(always)]
 pub(super) fn add_norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, x: &[Lane], out: &mut [Lane]) {
-    let (mask, lanes) = (tail_mask(isa, norm.width), norm.gain.len());
-    for (x, out) in x.chunks_exact(lanes).zip(out.chunks_exact_mut(lanes)) {
-        for (out, x) in out.iter_mut().zip(x) {
-            isa.store(isa.add(isa.load(out), isa.load(x)), out);
-        }
-        normalise(isa, norm, mask, out);
+    for (out, x) in out.iter_mut().zip(x) {
+        isa.store(isa.add(isa.load(out), isa.load(x)), out);
     }
+    norm_rows(isa, norm, out);
 }
