@@ -19,6 +19,8 @@
 use crate::simd::{Isa, LANES, Lane};
 
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
+/// 1.5 * 2^23: adding it leaves no room for a fraction.
+const SHIFT: f32 = 12_582_912.0;
 /// ln 2 to 15 bits, so that `n * LN2_HIGH` is exact for |n| < 2^9.
 const LN2_HIGH: f32 = 0.693_145_75;
 const LN2_LOW: f32 = 1.428_606_8e-6;
@@ -37,7 +39,7 @@ const EXP_MAX: f32 = 89.0;
 /// tanh is 1 in f32 from about 9.011 on.
 const TANH_MAX: f32 = 10.0;
 
-/// `(n, p)` with `e^x = 2^n (1 + p)` for |x| <= 105.
+/// `(n, p)` with `e^x = 2^n (1 + p)` for |x| <= 105; NaN for NaN.
 #[inline(always)]
 fn reduce<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
     if I::IS_PLAIN {
@@ -55,7 +57,8 @@ fn reduce_apart<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
 
 #[inline(always)]
 fn reduce_here<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
-    let n = isa.round(isa.mul(x, isa.splat(LOG2_E)));
+    let shift = isa.splat(SHIFT);
+    let n = isa.sub(isa.mul_acc(x, isa.splat(LOG2_E), shift), shift);
     let r = isa.mul_acc(n, isa.splat(-LN2_HIGH), x);
     let r = isa.mul_acc(n, isa.splat(-LN2_LOW), r);
     let mut q = isa.splat(Q[0]);
@@ -123,8 +126,6 @@ const EXP2: [f32; 6] = [
     2.402_264_9e-1,
     6.931_472e-1,
 ];
-/// 1.5 * 2^23: adding it leaves no room for a fraction.
-const SHIFT: f32 = 12_582_912.0;
 /// Where the cell clamps gates: `e^{-x}` stays in [e^-87, e^28].
 const GATE: (f32, f32) = (-28.0, 87.0);
 
@@ -148,7 +149,7 @@ fn exp2_parts_apart<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
 fn exp2_parts_here<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
     let (scale, shift) = (isa.splat(scale), isa.splat(SHIFT));
     let n = isa.sub(isa.mul_acc(x, scale, shift), shift);
-    let f = isa.mul_acc(x, scale, isa.sub(isa.splat(0.0), n));
+    let f = isa.mul_sub(x, scale, n);
     let mut q = isa.splat(EXP2[0]);
     for coefficient in &EXP2[1..] {
         q = isa.mul_acc(q, f, isa.splat(*coefficient));
@@ -177,6 +178,14 @@ fn tanh_parts<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
     (m, isa.add(m, isa.splat(2.0)))
 }
 
+/// `value * sigmoid(gate)` of two lanes with one division; NaN in both where one of the four is.
+#[inline(always)]
+pub(super) fn pass_gates<I: Isa>(isa: I, values: [I::F; 2], gates: [I::F; 2]) -> [I::F; 2] {
+    let (a, b) = (gate_denominator(isa, gates[0]), gate_denominator(isa, gates[1]));
+    let both = isa.div(isa.splat(1.0), isa.mul(a, b));
+    [isa.mul(values[0], isa.mul(b, both)), isa.mul(values[1], isa.mul(a, both))]
+}
+
 /// `value * sigmoid(gate)`; NaN where one of them is.
 #[inline(always)]
 pub(super) fn pass_gate<I: Isa>(isa: I, value: I::F, gate: I::F) -> I::F {
@@ -198,10 +207,10 @@ pub(super) fn cell<I: Isa>(isa: I, [i, f, g, o]: [I::F; 4], c: I::F) -> (I::F, I
 /// `x` for x > 0, else `e^x - 1`; NaN for NaN.
 #[inline(always)]
 pub(super) fn elu<I: Isa>(isa: I, x: I::F) -> I::F {
+    // One of both is zero. (Where a lane is NaN, the second operand is what `max` and `min` give.)
     let zero = isa.splat(0.0);
-    let low = isa.max(isa.min(x, zero), isa.splat(EXP_MIN));
-    let below = isa.copy_sign(expm1_bounded(isa, low), x);
-    isa.keep_nan(x, isa.select_lt(zero, x, x, below))
+    let low = isa.max(isa.splat(EXP_MIN), isa.min(zero, x));
+    isa.add(isa.max(x, zero), expm1_bounded(isa, low))
 }
 
 /// `max(0, x)`, NaN for NaN.

@@ -21,6 +21,9 @@ pub(super) fn unit(largest: f32) -> (f32, f32) {
     if largest < SMALLEST {
         return (0.0, 0.0);
     }
+    if !largest.is_finite() {
+        return (f32::NAN, f32::NAN);
+    }
     (largest * (1.0 / LIMIT), LIMIT / largest)
 }
 
@@ -30,19 +33,12 @@ pub(super) fn largest<I: Isa>(isa: I, x: &[f32]) -> f32 {
     let mut top = isa.splat(0.0);
     let (whole, tail) = x.as_chunks::<LANES>();
     for chunk in whole {
-        top = larger(isa, isa.load(&Lane(*chunk)), top);
+        top = isa.max_abs(isa.load(&Lane(*chunk)), top);
     }
     if !tail.is_empty() {
-        top = larger(isa, isa.load_part(tail), top);
+        top = isa.max_abs(isa.load_part(tail), top);
     }
-    let poison = isa.sum(isa.sub(top, top));
-    isa.max_lane(top) + poison
-}
-
-/// The larger magnitude; NaN where either is.
-#[inline(always)]
-fn larger<I: Isa>(isa: I, x: I::F, top: I::F) -> I::F {
-    isa.keep_nan(x, isa.max(isa.abs(x), top))
+    isa.max_abs_lane(top)
 }
 
 /// Whole lanes times `inverse` as integers.

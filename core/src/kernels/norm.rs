@@ -3,7 +3,7 @@
 //! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes, both of some rows
 //! before the next: a row's own sums and divisions, one after the other, would take longer than its numbers.
 
-use super::activation::pass_gate;
+use super::activation::{pass_gate, pass_gates};
 use crate::simd::{Isa, LANES, Lane};
 
 /// Gain and shift `[lanes, 16]`, zeros behind the width.
@@ -16,8 +16,11 @@ pub(crate) struct NormWeights<'a> {
     pub(crate) eps: f32,
 }
 
-/// Rows whose sums lie in one lane: mean and deviation of all of them take one division each, and no row waits for its own.
+/// Rows worked on side by side: a row's own sums, roots and divisions, one after the other, would take longer than its numbers.
 const SIDE_BY_SIDE: usize = LANES;
+
+/// What is left to be summed of some rows, a lane of each.
+type Sums = [Lane; SIDE_BY_SIDE];
 
 /// Ones in the lanes of the last group that count.
 #[inline(always)]
@@ -28,31 +31,40 @@ fn tail_mask<I: Isa>(isa: I, width: usize) -> I::F {
     isa.load(&mask)
 }
 
-/// At most [`SIDE_BY_SIDE`] rows in place, `sums` of their columns known.
+/// The means of `n` rows by their sums.
 #[inline(always)]
-fn normalise<I: Isa>(isa: I, norm: NormWeights<'_>, sums: &Lane, rows: &mut [Lane]) {
+fn means<I: Isa>(isa: I, norm: NormWeights<'_>, sums: &Sums, n: usize) -> I::F {
+    let share = isa.splat(1.0 / norm.width as f32);
+    let sums = match n {
+        1 => isa.splat(isa.sum(isa.load(&sums[0]))),
+        _ => isa.sum_each(sums),
+    };
+    isa.mul(sums, share)
+}
+
+/// At most [`SIDE_BY_SIDE`] rows in place by the sums of their lanes.
+#[inline(always)]
+fn normalise<I: Isa>(isa: I, norm: NormWeights<'_>, sums: &mut Sums, rows: &mut [Lane]) {
     let mask = tail_mask(isa, norm.width);
-    let (n, count) = (norm.gain.len(), isa.splat(norm.width as f32));
-    let (mut means, mut inverses) = (Lane::ZERO, Lane::ZERO);
-    isa.store(isa.div(isa.load(sums), count), &mut means);
-    for (row, (mean, sum)) in rows.chunks_exact(n).zip(means.0.iter().zip(&mut inverses.0)) {
-        let mean = isa.splat(*mean);
+    let lanes = norm.gain.len();
+    let n = rows.len() / lanes;
+    let (mut mean_of, mut inverse_of) = (Lane::ZERO, Lane::ZERO);
+    isa.store(means(isa, norm, sums, n), &mut mean_of);
+    for (r, row) in rows.chunks_exact(lanes).enumerate() {
+        let mean = isa.splat(mean_of.0[r]);
         let mut squares = isa.splat(0.0);
-        let (whole, last) = row.split_at(n - 1);
+        let (whole, last) = row.split_at(lanes - 1);
         for lane in whole {
             let centred = isa.sub(isa.load(lane), mean);
             squares = isa.mul_acc(centred, centred, squares);
         }
-        for lane in last {
-            let centred = isa.mul(isa.sub(isa.load(lane), mean), mask);
-            squares = isa.mul_acc(centred, centred, squares);
-        }
-        *sum = isa.sum(squares);
+        let centred = isa.mul(isa.sub(isa.load(&last[0]), mean), mask);
+        isa.store(isa.mul_acc(centred, centred, squares), &mut sums[r]);
     }
-    let variances = isa.add(isa.div(isa.load(&inverses), count), isa.splat(norm.eps));
-    isa.store(isa.div(isa.splat(1.0), isa.sqrt(variances)), &mut inverses);
-    for (row, (mean, inverse)) in rows.chunks_exact_mut(n).zip(means.0.iter().zip(&inverses.0)) {
-        let (mean, inverse) = (isa.splat(*mean), isa.splat(*inverse));
+    let deviation = isa.sqrt(isa.add(means(isa, norm, sums, n), isa.splat(norm.eps)));
+    isa.store(isa.div(isa.splat(1.0), deviation), &mut inverse_of);
+    for (r, row) in rows.chunks_exact_mut(lanes).enumerate() {
+        let (mean, inverse) = (isa.splat(mean_of.0[r]), isa.splat(inverse_of.0[r]));
         for (lane, (gain, shift)) in row.iter_mut().zip(norm.gain.iter().zip(norm.shift)) {
             let z = isa.mul(isa.sub(isa.load(lane), mean), inverse);
             isa.store(isa.mul_acc(z, isa.load(gain), isa.load(shift)), lane);
@@ -65,15 +77,15 @@ fn normalise<I: Isa>(isa: I, norm: NormWeights<'_>, sums: &Lane, rows: &mut [Lan
 pub(super) fn norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, x: &mut [Lane]) {
     let lanes = norm.gain.len();
     for rows in x.chunks_mut(SIDE_BY_SIDE * lanes) {
-        let mut sums = Lane::ZERO;
-        for (row, sum) in rows.chunks_exact(lanes).zip(&mut sums.0) {
+        let mut sums = [Lane::ZERO; SIDE_BY_SIDE];
+        for (r, row) in rows.chunks_exact(lanes).enumerate() {
             let mut total = isa.splat(0.0);
             for lane in row {
                 total = isa.add(total, isa.load(lane));
             }
-            *sum = isa.sum(total);
+            isa.store(total, &mut sums[r]);
         }
-        normalise(isa, norm, &sums, rows);
+        normalise(isa, norm, &mut sums, rows);
     }
 }
 
@@ -99,25 +111,40 @@ impl<'a> Gated<'a> {
 /// `out = LN(value * sigmoid(gate) + out)`; `out [n, lanes]` holds the skip.
 #[inline(always)]
 pub(super) fn gate_norm_rows<I: Isa>(isa: I, norm: NormWeights<'_>, gated: Gated<'_>, out: &mut [Lane]) {
-    let (lanes, stride) = (norm.gain.len(), gated.stride);
-    let halves = gated
-        .value
-        .chunks(SIDE_BY_SIDE * stride)
-        .zip(gated.gate.chunks(SIDE_BY_SIDE * stride));
-    for ((values, gates), rows) in halves.zip(out.chunks_mut(SIDE_BY_SIDE * lanes)) {
-        let mut sums = Lane::ZERO;
-        let halves = values.chunks(stride).zip(gates.chunks(stride));
-        for (((value, gate), row), sum) in halves.zip(rows.chunks_exact_mut(lanes)).zip(&mut sums.0) {
-            let mut total = isa.splat(0.0);
-            for ((out, value), gate) in row.iter_mut().zip(value).zip(gate) {
-                let y = isa.add(pass_gate(isa, isa.load(value), isa.load(gate)), isa.load(out));
-                total = isa.add(total, y);
-                isa.store(y, out);
-            }
-            *sum = isa.sum(total);
+    let lanes = norm.gain.len();
+    for (block, rows) in out.chunks_mut(SIDE_BY_SIDE * lanes).enumerate() {
+        let mut sums = [Lane::ZERO; SIDE_BY_SIDE];
+        for (r, row) in rows.chunks_exact_mut(lanes).enumerate() {
+            let at = (block * SIDE_BY_SIDE + r) * gated.stride;
+            let (value, gate) = (&gated.value[at..][..lanes], &gated.gate[at..][..lanes]);
+            isa.store(add_gated(isa, value, gate, row), &mut sums[r]);
         }
-        normalise(isa, norm, &sums, rows);
+        normalise(isa, norm, &mut sums, rows);
     }
+}
+
+/// `row += value * sigmoid(gate)`; the sum of its lanes.
+#[inline(always)]
+fn add_gated<I: Isa>(isa: I, value: &[Lane], gate: &[Lane], row: &mut [Lane]) -> I::F {
+    let mut total = isa.splat(0.0);
+    let (pairs, last) = row.as_chunks_mut::<2>();
+    let ((values, value), (gates, gate)) = (value.as_chunks::<2>(), gate.as_chunks::<2>());
+    for ((out, value), gate) in pairs.iter_mut().zip(values).zip(gates) {
+        let value = [isa.load(&value[0]), isa.load(&value[1])];
+        let gate = [isa.load(&gate[0]), isa.load(&gate[1])];
+        let passed = pass_gates(isa, value, gate);
+        for (out, passed) in out.iter_mut().zip(passed) {
+            let y = isa.add(passed, isa.load(out));
+            total = isa.add(total, y);
+            isa.store(y, out);
+        }
+    }
+    for ((out, value), gate) in last.iter_mut().zip(value).zip(gate) {
+        let y = isa.add(pass_gate(isa, isa.load(value), isa.load(gate)), isa.load(out));
+        total = isa.add(total, y);
+        isa.store(y, out);
+    }
+    total
 }
 
 /// `out = LN(out + x)`, rows `[n, lanes]`.

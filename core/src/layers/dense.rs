@@ -1,6 +1,6 @@
 //! A dense layer on one row.
 
-use super::rounded::{STRIDE, for_rounded};
+use super::rounded::with_rounded;
 use crate::bundle::{Activation, View};
 use crate::kernels::Kernels;
 use crate::simd::{FixedLane, LANES, Lane, PairLane};
@@ -36,8 +36,8 @@ impl DenseLayer {
                 kernels.dense_bf16(w, &self.bias, &x[..self.n_in.next_multiple_of(2)], out);
             }
             DenseWeights::I16(w, units) => {
-                for_rounded(kernels, x, [x.len(), self.n_in, 1], |_, words, x_units| {
-                    kernels.linear_i16(w, units, &self.bias, words, x_units, STRIDE, self.n_in, out);
+                with_rounded(kernels, &x[..self.n_in], |x, unit| {
+                    kernels.linear_i16(w, units, &self.bias, x, &[unit], x.len(), self.n_in, out);
                 });
             }
         }

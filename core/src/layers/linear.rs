@@ -1,7 +1,7 @@
 //! A dense layer on many rows.
 
 use super::DenseWeights;
-use super::rounded::{STRIDE, for_rounded};
+use super::rounded::for_rounded;
 use crate::bundle::View;
 use crate::kernels::Kernels;
 use crate::simd::{LANES, Lane};
@@ -38,9 +38,9 @@ impl Linear {
             DenseWeights::Bf16(w) => kernels.linear_bf16(w, bias, x, stride, self.n_in, out),
             DenseWeights::I16(w, units) => {
                 let sizes = [stride, self.n_in, out.len() / bias.len()];
-                for_rounded(kernels, x, sizes, |first, words, x_units| {
-                    let out = &mut out[first * bias.len()..][..x_units.len() * bias.len()];
-                    kernels.linear_i16(w, units, bias, words, x_units, STRIDE, self.n_in, out);
+                for_rounded(kernels, x, sizes, |first, x| {
+                    let out = &mut out[first * bias.len()..][..x.units.len() * bias.len()];
+                    kernels.linear_i16(w, units, bias, x.words, x.units, x.stride, self.n_in, out);
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! An LSTM layer over whole windows: one GEMM for the inputs of all steps, then the recurrence.
 
-use super::rounded::{STRIDE, for_rounded, with_rounded};
+use super::rounded::{for_rounded, with_rounded};
 use crate::bundle::View;
 use crate::kernels::{Kernels, LastStep, Recurrence};
 use crate::simd::{FixedLane, LANES, Lane, PairLane};
@@ -66,9 +66,9 @@ impl LstmLayer {
             (GateWeights::I16(w, units), false) => {
                 let blocks = self.n_blocks();
                 let sizes = [stride, self.n_in, gates.len() / blocks];
-                for_rounded(kernels, x, sizes, |first, words, x_units| {
-                    let gates = &mut gates[first * blocks..][..x_units.len() * blocks];
-                    kernels.project_i16(w, units, &self.bias, words, x_units, STRIDE, self.n_in, gates);
+                for_rounded(kernels, x, sizes, |first, x| {
+                    let gates = &mut gates[first * blocks..][..x.units.len() * blocks];
+                    kernels.project_i16(w, units, &self.bias, x.words, x.units, x.stride, self.n_in, gates);
                 });
             }
             (GateWeights::I16(w, units), true) => {

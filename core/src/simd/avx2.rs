@@ -52,12 +52,6 @@ fn pow2_half(n: __m256) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn round_half(a: __m256) -> __m256 {
-    _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
 fn abs_half(a: __m256) -> __m256 {
     _mm256_andnot_ps(_mm256_set1_ps(-0.0), a)
 }
@@ -99,6 +93,23 @@ fn max_lanes(a: F) -> f32 {
     _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
+/// Bits of magnitudes have the order of their numbers, and those of NaN come last.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn max_abs_half(a: __m256, top: __m256) -> __m256 {
+    let magnitude = _mm256_castps_si256(abs_half(a));
+    _mm256_castsi256_ps(_mm256_max_epi32(magnitude, _mm256_castps_si256(top)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn max_abs_of(a: F) -> f32 {
+    let eight = _mm256_castps_si256(max_abs_half(a.0, abs_half(a.1)));
+    let four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b11_10>(four));
+    f32::from_bits(_mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32::<1>(two))) as u32)
+}
+
 /// Eight pairs: `acc + even * x0 + odd * x1`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -130,10 +141,7 @@ fn converted(a: Int) -> F {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn packed_words(a: F) -> __m256i {
-    // Above the range of i32 a conversion gives its smallest number: limit first.
-    let top = _mm256_set1_ps(32767.0);
-    let low = _mm256_cvtps_epi32(_mm256_min_ps(a.0, top));
-    let high = _mm256_cvtps_epi32(_mm256_min_ps(a.1, top));
+    let (low, high) = (_mm256_cvtps_epi32(a.0), _mm256_cvtps_epi32(a.1));
     // Packing works on halves of registers: put the middle quarters back in order.
     _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high))
 }
@@ -215,6 +223,10 @@ impl Isa for Avx2 {
         both!(_mm256_fmadd_ps, a, b, c)
     }
     #[inline(always)]
+    fn mul_sub(self, a: F, b: F, c: F) -> F {
+        both!(_mm256_fmsub_ps, a, b, c)
+    }
+    #[inline(always)]
     fn min(self, a: F, b: F) -> F {
         both!(_mm256_min_ps, a, b)
     }
@@ -233,10 +245,6 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn copy_sign(self, a: F, b: F) -> F {
         both!(copy_sign_half, a, b)
-    }
-    #[inline(always)]
-    fn round(self, a: F) -> F {
-        both!(round_half, a)
     }
     #[inline(always)]
     fn scale_pow2(self, a: F, n: F) -> F {
@@ -260,9 +268,22 @@ impl Isa for Avx2 {
         unsafe { sum_lanes(a) }
     }
     #[inline(always)]
+    fn sum_each(self, rows: &[Lane; LANES]) -> Self::F {
+        super::sum_one_by_one(self, rows)
+    }
+    #[inline(always)]
     fn max_lane(self, a: F) -> f32 {
         // SAFETY: `self` proves AVX2.
         unsafe { max_lanes(a) }
+    }
+    #[inline(always)]
+    fn max_abs(self, a: F, top: F) -> F {
+        both!(max_abs_half, a, top)
+    }
+    #[inline(always)]
+    fn max_abs_lane(self, a: F) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { max_abs_of(a) }
     }
     #[inline(always)]
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2] {

@@ -47,6 +47,29 @@ fn sum_lanes(a: __m512) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
 }
 
+/// `sum_lanes` of sixteen registers: what is left of two of them after a step shares one.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum_sixteen(rows: [__m512; 16]) -> __m512 {
+    // Row 4 j + k ends in lane 4 j + k: j is the quarter of its quad, k the quad.
+    let quad = |k: usize| {
+        let pair = |a, b| {
+            let low = _mm512_shuffle_f32x4::<0x44>(a, b);
+            _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xee>(a, b))
+        };
+        let (a, b) = (pair(rows[k], rows[4 + k]), pair(rows[8 + k], rows[12 + k]));
+        let low = _mm512_shuffle_f32x4::<0x88>(a, b);
+        _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xdd>(a, b))
+    };
+    let twos = |a, b| {
+        let low = _mm512_shuffle_ps::<0x44>(a, b);
+        _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(a, b))
+    };
+    let (a, b) = (twos(quad(0), quad(1)), twos(quad(2), quad(3)));
+    let low = _mm512_shuffle_ps::<0x88>(a, b);
+    _mm512_add_ps(low, _mm512_shuffle_ps::<0xdd>(a, b))
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn dot_widened(w: __m512i, x: (__m512, __m512), acc: __m512) -> __m512 {
@@ -74,6 +97,21 @@ fn keep_nan_lanes(a: __m512, b: __m512) -> __m512 {
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), b, a)
 }
 
+/// Bits of magnitudes have the order of their numbers, and those of NaN come last.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn max_abs_lanes(a: __m512, top: __m512) -> __m512 {
+    let magnitude = _mm512_castps_si512(_mm512_abs_ps(a));
+    _mm512_castsi512_ps(_mm512_max_epi32(magnitude, _mm512_castps_si512(top)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn max_abs_of(a: __m512) -> f32 {
+    let magnitude = _mm512_castps_si512(_mm512_abs_ps(a));
+    f32::from_bits(_mm512_reduce_max_epi32(magnitude) as u32)
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn dot_words_added(w: __m512i, x: __m512i, acc: __m512i) -> __m512i {
@@ -84,9 +122,7 @@ fn dot_words_added(w: __m512i, x: __m512i, acc: __m512i) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn packed_words(a: __m512) -> __m256i {
-    // Above the range of i32 a conversion gives its smallest number: limit first.
-    let limited = _mm512_min_ps(a, _mm512_set1_ps(32767.0));
-    _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(limited))
+    _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a))
 }
 
 #[inline(always)]
@@ -148,6 +184,10 @@ impl Isa for Avx512 {
         one!(_mm512_fmadd_ps(a, b, c))
     }
     #[inline(always)]
+    fn mul_sub(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        one!(_mm512_fmsub_ps(a, b, c))
+    }
+    #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
         one!(_mm512_min_ps(a, b))
     }
@@ -166,12 +206,6 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn copy_sign(self, a: __m512, b: __m512) -> __m512 {
         one!(copy_sign_lanes(a, b))
-    }
-    #[inline(always)]
-    fn round(self, a: __m512) -> __m512 {
-        one!(_mm512_roundscale_ps::<
-            { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
-        >(a))
     }
     #[inline(always)]
     fn scale_pow2(self, a: __m512, n: __m512) -> __m512 {
@@ -194,8 +228,24 @@ impl Isa for Avx512 {
         one!(sum_lanes(a))
     }
     #[inline(always)]
+    fn sum_each(self, rows: &[Lane; LANES]) -> __m512 {
+        let mut each = [self.splat(0.0); LANES];
+        for (each, row) in each.iter_mut().zip(rows) {
+            *each = self.load(row);
+        }
+        one!(sum_sixteen(each))
+    }
+    #[inline(always)]
     fn max_lane(self, a: __m512) -> f32 {
         one!(_mm512_reduce_max_ps(a))
+    }
+    #[inline(always)]
+    fn max_abs(self, a: __m512, top: __m512) -> __m512 {
+        one!(max_abs_lanes(a, top))
+    }
+    #[inline(always)]
+    fn max_abs_lane(self, a: __m512) -> f32 {
+        one!(max_abs_of(a))
     }
     #[inline(always)]
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2] {
@@ -308,18 +358,21 @@ impl Isa for Avx512Bf16 {
         mul(a: __m512, b: __m512) -> __m512;
         div(a: __m512, b: __m512) -> __m512;
         mul_acc(a: __m512, b: __m512, c: __m512) -> __m512;
+        mul_sub(a: __m512, b: __m512, c: __m512) -> __m512;
         min(a: __m512, b: __m512) -> __m512;
         max(a: __m512, b: __m512) -> __m512;
         sqrt(a: __m512) -> __m512;
         abs(a: __m512) -> __m512;
         copy_sign(a: __m512, b: __m512) -> __m512;
-        round(a: __m512) -> __m512;
         scale_pow2(a: __m512, n: __m512) -> __m512;
         pow2(n: __m512) -> __m512;
         select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512;
         keep_nan(a: __m512, b: __m512) -> __m512;
         sum(a: __m512) -> f32;
+        sum_each(rows: &[Lane; LANES]) -> __m512;
         max_lane(a: __m512) -> f32;
+        max_abs(a: __m512, top: __m512) -> __m512;
+        max_abs_lane(a: __m512) -> f32;
         zero_int() -> __m512i;
         splat_words(x: u32) -> __m512i;
         add_int(a: __m512i, b: __m512i) -> __m512i;

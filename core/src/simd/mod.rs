@@ -24,7 +24,8 @@ pub(crate) use portable::Portable;
 
 /// The primitives of one level.
 ///
-/// `mul_acc(a, b, c)` is `a * b + c`, fused (one rounding) on every level but `Portable`, where it has two.
+/// `mul_acc(a, b, c)` is `a * b + c` and `mul_sub(a, b, c)` is `a * b - c`, fused (one rounding) on every level but `Portable`,
+/// where they have two.
 pub(crate) trait Isa: Copy {
     /// Sixteen f32 lanes.
     type F: Copy;
@@ -54,6 +55,7 @@ pub(crate) trait Isa: Copy {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul_acc(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    fn mul_sub(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The smaller lane; `b` where `a` is NaN.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// The larger lane; `b` where `a` is NaN.
@@ -62,8 +64,6 @@ pub(crate) trait Isa: Copy {
     fn abs(self, a: Self::F) -> Self::F;
     /// The magnitude of `a` with the sign of `b`.
     fn copy_sign(self, a: Self::F, b: Self::F) -> Self::F;
-    /// Nearest integer, ties to even; exact for |a| < 2^22.
-    fn round(self, a: Self::F) -> Self::F;
     /// `a * 2^n` for integer-valued n in [-252, 254], rounded once, with gradual underflow.
     fn scale_pow2(self, a: Self::F, n: Self::F) -> Self::F;
     /// `2^n` for integer-valued n in [-126, 127]; anything for NaN.
@@ -74,8 +74,14 @@ pub(crate) trait Isa: Copy {
     fn keep_nan(self, a: Self::F, b: Self::F) -> Self::F;
     /// Sum of the lanes as a balanced tree: halves, quarters, eighths, sixteenths.
     fn sum(self, a: Self::F) -> f32;
+    /// [`Isa::sum`] of each of sixteen lanes.
+    fn sum_each(self, rows: &[Lane; LANES]) -> Self::F;
     /// Largest lane.
     fn max_lane(self, a: Self::F) -> f32;
+    /// The larger of a magnitude and `top`, which is one; NaN where either is.
+    fn max_abs(self, a: Self::F, top: Self::F) -> Self::F;
+    /// The largest magnitude of the lanes; NaN if one is.
+    fn max_abs_lane(self, a: Self::F) -> f32;
     /// Rounds two activations to bf16 in the first slot where the level multiplies bf16 pairs; else returns them.
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2];
     /// Broadcasts an encoded pair.
@@ -92,8 +98,19 @@ pub(crate) trait Isa: Copy {
     fn add_int(self, a: Self::Int, b: Self::Int) -> Self::Int;
     /// The nearest f32, ties to even.
     fn to_float(self, a: Self::Int) -> Self::F;
-    /// The nearest integers, ties to even, limited to i16; neighbours in one word, the first in its low half. Anything for NaN.
+    /// The nearest integers of magnitudes below 2^31, ties to even, limited to i16; neighbours in one word, the first in its low half.
+    /// Anything for other numbers.
     fn round_words(self, a: Self::F, to: &mut [u32; LANES / 2]);
+}
+
+/// [`Isa::sum_each`] one by one.
+#[inline(always)]
+fn sum_one_by_one<I: Isa>(isa: I, rows: &[Lane; LANES]) -> I::F {
+    let mut sums = Lane::ZERO;
+    for (sum, row) in sums.0.iter_mut().zip(rows) {
+        *sum = isa.sum(isa.load(row));
+    }
+    isa.load(&sums)
 }
 
 /// `2^n` as a float for integer n in [-126, 127].

@@ -24,6 +24,12 @@ fn tree(mut a: F, f: impl Fn(f32, f32) -> f32) -> f32 {
     a[0]
 }
 
+/// The larger magnitude; NaN if either is.
+fn larger(a: f32, b: f32) -> f32 {
+    // Bits of magnitudes have the order of their numbers, and those of NaN come last.
+    f32::from_bits(a.abs().to_bits().max(b.abs().to_bits()))
+}
+
 impl Isa for Portable {
     type F = F;
     type Int = [i32; LANES];
@@ -75,6 +81,10 @@ impl Isa for Portable {
         core::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    fn mul_sub(self, a: F, b: F, c: F) -> F {
+        core::array::from_fn(|i| a[i] * b[i] - c[i])
+    }
+    #[inline(always)]
     fn min(self, a: F, b: F) -> F {
         each(a, b, |x, y| if x < y { x } else { y })
     }
@@ -93,11 +103,6 @@ impl Isa for Portable {
     #[inline(always)]
     fn copy_sign(self, a: F, b: F) -> F {
         each(a, b, f32::copysign)
-    }
-    #[inline(always)]
-    fn round(self, a: F) -> F {
-        const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves no room for a fraction
-        a.map(|x| (x + SHIFT) - SHIFT)
     }
     #[inline(always)]
     fn scale_pow2(self, a: F, n: F) -> F {
@@ -123,8 +128,20 @@ impl Isa for Portable {
         tree(a, |x, y| x + y)
     }
     #[inline(always)]
+    fn sum_each(self, rows: &[Lane; LANES]) -> Self::F {
+        super::sum_one_by_one(self, rows)
+    }
+    #[inline(always)]
     fn max_lane(self, a: F) -> f32 {
         tree(a, f32::max)
+    }
+    #[inline(always)]
+    fn max_abs(self, a: F, top: F) -> F {
+        each(a, top, larger)
+    }
+    #[inline(always)]
+    fn max_abs_lane(self, a: F) -> f32 {
+        tree(a, larger).abs()
     }
     #[inline(always)]
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2] {
@@ -168,8 +185,9 @@ impl Isa for Portable {
     }
     #[inline(never)]
     fn round_words(self, a: F, to: &mut [u32; LANES / 2]) {
+        const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves no room for a fraction
         let limited = self.max(self.min(a, [32767.0; LANES]), [-32768.0; LANES]);
-        let whole = self.round(limited).map(|v| v as i32 as u32);
+        let whole = limited.map(|v| ((v + SHIFT) - SHIFT) as i32 as u32);
         for (i, to) in to.iter_mut().enumerate() {
             *to = (whole[2 * i] & 0xffff) | whole[2 * i + 1] << 16;
         }
