@@ -183,7 +183,10 @@ fn tanh_parts<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
 pub(super) fn pass_gates<I: Isa>(isa: I, values: [I::F; 2], gates: [I::F; 2]) -> [I::F; 2] {
     let (a, b) = (gate_denominator(isa, gates[0]), gate_denominator(isa, gates[1]));
     let both = isa.div(isa.splat(1.0), isa.mul(a, b));
-    [isa.mul(values[0], isa.mul(b, both)), isa.mul(values[1], isa.mul(a, both))]
+    [
+        isa.mul(values[0], isa.mul(b, both)),
+        isa.mul(values[1], isa.mul(a, both)),
+    ]
 }
 
 /// `value * sigmoid(gate)`; NaN where one of them is.

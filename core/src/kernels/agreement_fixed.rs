@@ -22,10 +22,8 @@ impl Rounded {
     fn new(kernels: &Kernels, x: &[f32], stride: usize, n_in: usize) -> Self {
         let n_words = n_in.next_multiple_of(LANES) / 2;
         let mut words = vec![7; x.len() / stride * n_words];
-        let rows = x.chunks_exact(stride).zip(words.chunks_exact_mut(n_words));
-        let units = rows
-            .map(|(x, words)| kernels.round_row(&x[..n_in], words))
-            .collect();
+        let mut units = vec![7.0; x.len() / stride];
+        kernels.round_rows(x, stride, n_in, &mut words, &mut units);
         let stride = n_words;
         Self { words, units, stride }
     }

@@ -50,18 +50,28 @@ pub(super) fn encode<I: Isa>(isa: I, x: &[Lane], inverse: f32, to: &mut [Words])
     }
 }
 
-/// A row as integers, and their unit; whole words of zeros behind the row up to the next sixteen numbers.
+/// Rows `[n, n_in]` every `stride` as integers `[n, words / n]`, and their units; zeros behind a row up to the next sixteen numbers.
 #[inline(always)]
-pub(super) fn round_row<I: Isa>(isa: I, x: &[f32], words: &mut [u32]) -> f32 {
-    let (unit, inverse) = unit(largest(isa, x));
-    let inverse = isa.splat(inverse);
-    let to = words.as_chunks_mut().0;
-    let (whole, tail) = x.as_chunks::<LANES>();
-    for (x, to) in whole.iter().zip(to.iter_mut()) {
-        isa.round_words(isa.mul(isa.load(&Lane(*x)), inverse), to);
+pub(super) fn round_rows<I: Isa>(
+    isa: I,
+    x: &[f32],
+    [stride, n_in]: [usize; 2],
+    words: &mut [u32],
+    units: &mut [f32],
+) {
+    let n_words = words.len() / units.len();
+    for (row, (to, unit_of)) in words.chunks_exact_mut(n_words).zip(units).enumerate() {
+        let x = &x[row * stride..][..n_in];
+        let (unit, inverse) = unit(largest(isa, x));
+        *unit_of = unit;
+        let inverse = isa.splat(inverse);
+        let to = to.as_chunks_mut().0;
+        let (whole, tail) = x.as_chunks::<LANES>();
+        for (x, to) in whole.iter().zip(to.iter_mut()) {
+            isa.round_words(isa.mul(isa.load(&Lane(*x)), inverse), to);
+        }
+        if !tail.is_empty() {
+            isa.round_words(isa.mul(isa.load_part(tail), inverse), &mut to[whole.len()]);
+        }
     }
-    if !tail.is_empty() {
-        isa.round_words(isa.mul(isa.load_part(tail), inverse), &mut to[whole.len()]);
-    }
-    unit
 }

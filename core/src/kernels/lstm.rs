@@ -105,7 +105,7 @@ pub(super) fn last_step<I: Isa, W: State<I>>(
     step: &mut LastStep<'_>,
 ) {
     let n_blocks = bias.len();
-    let n_groups = n_blocks.div_ceil(I::BLOCKS);
+    let n_groups = n_blocks.div_ceil(group_width::<I, W>(n_blocks, x.len()));
     for index in 0..n_groups {
         let at = group_begin(n_blocks, n_groups, index);
         let take = group_begin(n_blocks, n_groups, index + 1) - at;

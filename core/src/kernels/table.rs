@@ -131,9 +131,9 @@ kernels! {
     pub(crate) fn encode_bf16(isa, n_blocks: usize, h: &[Lane], operand: &mut [Lane]) {
         lstm::encode::<_, PairLane>(isa, n_blocks, h, operand);
     }
-    /// A row as integers `words`, and their unit; room for whole lanes.
-    pub(crate) fn round_row(isa, x: &[f32], words: &mut [u32]) -> f32 {
-        fixed::round_row(isa, x, words)
+    /// Rows `[n, n_in]` every `stride` as integers `words [n, words / n]` and their units `[n]`; room for whole lanes.
+    pub(crate) fn round_rows(isa, x: &[f32], stride: usize, n_in: usize, words: &mut [u32], units: &mut [f32]) {
+        fixed::round_rows(isa, x, [stride, n_in], words, units);
     }
     /// `project_f32` with i16 weights `[blocks, n_k / 2, 4, 16, 2]` in `units [blocks, 4, 16]`, rows of integers in `x_units [n]`; none for
     /// states.

@@ -50,12 +50,16 @@ fn sets<const W: usize, const ROWS: usize>(
     let mut units = [0.0; ROWS];
     for first in (0..n_rows).step_by(ROWS) {
         let n = (n_rows - first).min(ROWS);
-        let rows = words.iter_mut().zip(&mut units);
-        for (row, (words, unit)) in rows.take(n).enumerate() {
-            *unit = kernels.round_row(&x[(first + row) * stride..][..n_in], words);
-        }
-        let (words, units) = (words.as_flattened(), &units[..n]);
-        each(first, Rounded { words, units, stride: W });
+        let (words, units) = (words[..n].as_flattened_mut(), &mut units[..n]);
+        kernels.round_rows(&x[first * stride..], stride, n_in, words, units);
+        each(
+            first,
+            Rounded {
+                words,
+                units,
+                stride: W,
+            },
+        );
     }
 }
 
@@ -70,6 +74,7 @@ pub(super) fn with_rounded(kernels: &Kernels, x: &[f32], then: impl FnOnce(&[u32
 /// The same in `W` words.
 fn rounded<const W: usize>(kernels: &Kernels, x: &[f32], then: impl FnOnce(&[u32], f32)) {
     let mut words = [0; W];
-    let unit = kernels.round_row(x, &mut words);
-    then(&words[..x.len().div_ceil(2)], unit);
+    let mut unit = [0.0];
+    kernels.round_rows(x, x.len(), x.len(), &mut words, &mut unit);
+    then(&words[..x.len().div_ceil(2)], unit[0]);
 }

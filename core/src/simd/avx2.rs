@@ -105,7 +105,10 @@ fn max_abs_half(a: __m256, top: __m256) -> __m256 {
 #[target_feature(enable = "avx2")]
 fn max_abs_of(a: F) -> f32 {
     let eight = _mm256_castps_si256(max_abs_half(a.0, abs_half(a.1)));
-    let four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let four = _mm_max_epi32(
+        _mm256_castsi256_si128(eight),
+        _mm256_extracti128_si256::<1>(eight),
+    );
     let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b11_10>(four));
     f32::from_bits(_mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32::<1>(two))) as u32)
 }
