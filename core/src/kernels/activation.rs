@@ -12,8 +12,8 @@
 //! Within 2 ulp of the correctly rounded result for every f32; `cargo sweep` checks all of them and prints the bound.
 //!
 //! The LSTM cell has a form of its own (`cell`): its five exponentials meet in two fractions, so that two divisions do the work of five;
-//! a gated linear unit likewise divides its value. Both reduce to powers of two, `e^x = 2^n 2^f`, which costs relative accuracy only
-//! where e^x is far from 1 and a sigmoid does not feel it. Gates are clamped where a sigmoid is within 1e-12 of 0 or 1, which
+//! gated linear units likewise divide their values, two by one division. Both reduce to powers of two, `e^x = 2^n 2^f`, which costs
+//! relative accuracy only where e^x is far from 1 and a sigmoid does not feel it. Gates are clamped where a sigmoid is within 1e-12 of 0 or 1, which
 //! keeps products of denominators finite.
 
 use crate::simd::{Isa, LANES, Lane};
@@ -129,9 +129,9 @@ const EXP2: [f32; 6] = [
 /// Where the cell clamps gates: `e^{-x}` stays in [e^-87, e^28].
 const GATE: (f32, f32) = (-28.0, 87.0);
 
-/// `2^n` and `p` with `2^n (1 + p) = 2^{scale x}`, for `scale x` in [-126, 127]; `p` is NaN where x is.
+/// `n`, `f` and `q` with `2^n (1 + q f) = 2^{scale x}`, for `scale x` in [-126, 127]; `q` and `f` are NaN where x is.
 #[inline(always)]
-fn exp2_parts<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+fn exp2_parts<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F, I::F) {
     if I::IS_PLAIN {
         exp2_parts_apart(isa, x, scale)
     } else {
@@ -141,12 +141,12 @@ fn exp2_parts<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
 
 /// The same as a function of its own, as [`reduce_apart`].
 #[inline(never)]
-fn exp2_parts_apart<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+fn exp2_parts_apart<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F, I::F) {
     exp2_parts_here(isa, x, scale)
 }
 
 #[inline(always)]
-fn exp2_parts_here<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
+fn exp2_parts_here<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F, I::F) {
     let (scale, shift) = (isa.splat(scale), isa.splat(SHIFT));
     let n = isa.sub(isa.mul_acc(x, scale, shift), shift);
     let f = isa.mul_sub(x, scale, n);
@@ -154,7 +154,7 @@ fn exp2_parts_here<I: Isa>(isa: I, x: I::F, scale: f32) -> (I::F, I::F) {
     for coefficient in &EXP2[1..] {
         q = isa.mul_acc(q, f, isa.splat(*coefficient));
     }
-    (isa.pow2(n), isa.mul(q, f))
+    (n, f, q)
 }
 
 /// `x` between two numbers; NaN for NaN.
@@ -166,15 +166,17 @@ fn clamp<I: Isa>(isa: I, x: I::F, low: f32, high: f32) -> I::F {
 /// `1 + e^{-x}`, the denominator of a sigmoid.
 #[inline(always)]
 fn gate_denominator<I: Isa>(isa: I, x: I::F) -> I::F {
-    let (scale, p) = exp2_parts(isa, clamp(isa, x, GATE.0, GATE.1), -LOG2_E);
-    isa.mul_acc(scale, p, isa.add(scale, isa.splat(1.0)))
+    let (n, f, q) = exp2_parts(isa, clamp(isa, x, GATE.0, GATE.1), -LOG2_E);
+    let one = isa.splat(1.0);
+    isa.add(isa.times_pow2(isa.mul_acc(q, f, one), n), one)
 }
 
 /// `m = e^{2x} - 1` and `m + 2`, whose quotient is tanh(x).
 #[inline(always)]
 fn tanh_parts<I: Isa>(isa: I, x: I::F) -> (I::F, I::F) {
-    let (scale, p) = exp2_parts(isa, clamp(isa, x, -TANH_MAX, TANH_MAX), 2.0 * LOG2_E);
-    let m = isa.mul_acc(scale, p, isa.sub(scale, isa.splat(1.0)));
+    let (n, f, q) = exp2_parts(isa, clamp(isa, x, -TANH_MAX, TANH_MAX), 2.0 * LOG2_E);
+    let power = isa.pow2(n);
+    let m = isa.mul_acc(power, isa.mul(q, f), isa.sub(power, isa.splat(1.0)));
     (m, isa.add(m, isa.splat(2.0)))
 }
 

@@ -258,6 +258,10 @@ impl Isa for Avx2 {
         both!(pow2_half, n)
     }
     #[inline(always)]
+    fn times_pow2(self, a: F, n: F) -> F {
+        self.mul(a, self.pow2(n))
+    }
+    #[inline(always)]
     fn select_lt(self, a: F, b: F, x: F, y: F) -> F {
         both!(select_lt_half, a, b, x, y)
     }

@@ -216,6 +216,10 @@ impl Isa for Avx512 {
         one!(_mm512_scalef_ps(_mm512_set1_ps(1.0), n))
     }
     #[inline(always)]
+    fn times_pow2(self, a: __m512, n: __m512) -> __m512 {
+        self.scale_pow2(a, n)
+    }
+    #[inline(always)]
     fn select_lt(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
         one!(select_lt_lanes(a, b, x, y))
     }
@@ -366,6 +370,7 @@ impl Isa for Avx512Bf16 {
         copy_sign(a: __m512, b: __m512) -> __m512;
         scale_pow2(a: __m512, n: __m512) -> __m512;
         pow2(n: __m512) -> __m512;
+        times_pow2(a: __m512, n: __m512) -> __m512;
         select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512;
         keep_nan(a: __m512, b: __m512) -> __m512;
         sum(a: __m512) -> f32;

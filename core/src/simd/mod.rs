@@ -68,6 +68,8 @@ pub(crate) trait Isa: Copy {
     fn scale_pow2(self, a: Self::F, n: Self::F) -> Self::F;
     /// `2^n` for integer-valued n in [-126, 127]; anything for NaN.
     fn pow2(self, n: Self::F) -> Self::F;
+    /// `a * 2^n` for the same n, rounded once; NaN where `a` is.
+    fn times_pow2(self, a: Self::F, n: Self::F) -> Self::F;
     /// Lane-wise `if a < b { x } else { y }`; false where either is NaN.
     fn select_lt(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
     /// Lane-wise: NaN where `a` is NaN, else `b`.

@@ -116,6 +116,10 @@ impl Isa for Portable {
         n.map(|n| pow2(n as i32))
     }
     #[inline(always)]
+    fn times_pow2(self, a: F, n: F) -> F {
+        self.mul(a, self.pow2(n))
+    }
+    #[inline(always)]
     fn select_lt(self, a: F, b: F, x: F, y: F) -> F {
         core::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
     }
