@@ -61,11 +61,9 @@ impl Finish {
         out: &mut [f32],
     ) -> Flags {
         let mut flags = Flags::NONE;
-        for (out, z) in out.iter_mut().zip(z) {
-            if !z.is_finite() {
-                flags.insert(Flags::OVERFLOW);
-            }
-            *out = *z;
+        out.copy_from_slice(&z[..self.n_columns]);
+        if out.iter().any(|z| !z.is_finite()) {
+            flags.insert(Flags::OVERFLOW);
         }
         finish(kernels, &self.groups, out);
         rescale(scalings, targets, &self.groups, out);

@@ -5,7 +5,7 @@ use super::linear::Panels;
 use super::{Affine, Column, Gated, Keys, Knots, LastStep, NormWeights, Recurrence, ScalarAffine};
 use super::{activation, attend, dense, fixed, gates, interpolate, linear, lstm, norm, rows, select};
 #[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512, Avx512Bf16};
+use crate::simd::{Avx2, Avx512, Avx512Bf16, Avx512Vnni, has_vnni};
 use crate::simd::{FixedLane, Lane, Level, PairLane, Portable};
 
 /// The pairs of a slice of lanes or floats.
@@ -52,16 +52,23 @@ macro_rules! kernels {
                 linear_i16: AVX2.linear_i16,
                 ..Kernels { level: Level::Avx512, $($name,)* }
             });
+        // The same level where the CPU multiplies integers in one instruction. The bits are the same.
+        #[cfg(target_arch = "x86_64")]
+        kernels!(@level AVX512_VNNI, Level::Avx512,
+            // SAFETY: as above.
+            unsafe { Avx512Vnni::assume() },
+            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"),
+            $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
+            { project_i16, recur_i16, last_step_i16, linear_i16, ..AVX512 });
         // Only what multiplies pairs, or encodes them for it, differs from the level below.
         #[cfg(target_arch = "x86_64")]
         kernels!(@level AVX512_BF16, Level::Avx512Bf16,
             // SAFETY: as above.
             unsafe { Avx512Bf16::assume() },
-            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni"),
+            target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"),
             $(fn $name($isa, $($arg: $ty),*) $(-> $ret)? $body)*,
             {
-                project_bf16_encoded, recur_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16,
-                project_i16, recur_i16, last_step_i16, linear_i16, ..AVX512
+                project_bf16_encoded, recur_bf16, last_step_bf16_encoded, last_cells_bf16, encode_bf16, ..AVX512_VNNI
             });
     };
     (@level $table:ident, $level:expr, $token:expr, $feature:meta,
@@ -259,6 +266,8 @@ impl Kernels {
             Level::Portable => &PORTABLE,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => &AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if has_vnni() => &AVX512_VNNI,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => &AVX512,
             #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! AVX-512 (F, BW, DQ, VL), with and without `VDPBF16PS` and `VPDPWSSD`: a lane is one register.
+//! AVX-512 (F, BW, DQ, VL), alone, with `VPDPWSSD` and with `VDPBF16PS`: a lane is one register.
 
 use super::{FixedLane, Isa, LANES, Lane, PairLane};
 use core::arch::x86_64::*;
@@ -7,7 +7,11 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
-/// Proof that the CPU has `avx512_bf16` and `avx512_vnni` besides.
+/// Proof that the CPU has `avx512_vnni` besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Vnni(Avx512);
+
+/// Proof that the CPU has `avx512_bf16` besides.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16(Avx512);
 
@@ -20,9 +24,19 @@ impl Avx512 {
     }
 }
 
+impl Avx512Vnni {
+    /// # Safety
+    /// The CPU and operating system must run AVX-512 F, BW, DQ, VL and VNNI.
+    #[inline(always)]
+    pub(crate) unsafe fn assume() -> Self {
+        // SAFETY: the caller's promise includes this one.
+        Self(unsafe { Avx512::assume() })
+    }
+}
+
 impl Avx512Bf16 {
     /// # Safety
-    /// The CPU and operating system must run AVX-512 F, BW, DQ, VL, BF16 and VNNI.
+    /// The CPU and operating system must run AVX-512 F, BW, DQ, VL and BF16.
     #[inline(always)]
     pub(crate) unsafe fn assume() -> Self {
         // SAFETY: the caller's promise includes this one.
@@ -328,7 +342,7 @@ fn as_bf16(x: __m512i) -> __m512bh {
     unsafe { core::mem::transmute(x) }
 }
 
-/// Forwards a method to the inner level.
+/// Forwards methods to the inner level.
 macro_rules! forward {
     ($($name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)*) => {
         $(#[inline(always)]
@@ -338,52 +352,80 @@ macro_rules! forward {
     };
 }
 
-impl Isa for Avx512Bf16 {
-    type F = __m512;
-    type Int = __m512i;
-    type Pair = __m512i;
-    type Exact = Avx512;
-    const TILE_ROWS: usize = 6;
-    const BLOCKS: usize = 4;
-    const IS_PLAIN: bool = false;
-    const ENCODES: bool = true;
+/// What both extensions leave as it is.
+macro_rules! forward_common {
+    () => {
+        type F = __m512;
+        type Int = __m512i;
+        type Exact = Avx512;
+        const TILE_ROWS: usize = Avx512::TILE_ROWS;
+        const BLOCKS: usize = Avx512::BLOCKS;
+        const IS_PLAIN: bool = false;
+
+        #[inline(always)]
+        fn exact(self) -> Avx512 {
+            self.0
+        }
+        forward! {
+            splat(x: f32) -> __m512;
+            load(x: &Lane) -> __m512;
+            load_part(x: &[f32]) -> __m512;
+            store(x: __m512, to: &mut Lane);
+            add(a: __m512, b: __m512) -> __m512;
+            sub(a: __m512, b: __m512) -> __m512;
+            mul(a: __m512, b: __m512) -> __m512;
+            div(a: __m512, b: __m512) -> __m512;
+            mul_acc(a: __m512, b: __m512, c: __m512) -> __m512;
+            mul_sub(a: __m512, b: __m512, c: __m512) -> __m512;
+            min(a: __m512, b: __m512) -> __m512;
+            max(a: __m512, b: __m512) -> __m512;
+            sqrt(a: __m512) -> __m512;
+            abs(a: __m512) -> __m512;
+            copy_sign(a: __m512, b: __m512) -> __m512;
+            scale_pow2(a: __m512, n: __m512) -> __m512;
+            pow2(n: __m512) -> __m512;
+            times_pow2(a: __m512, n: __m512) -> __m512;
+            select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512;
+            keep_nan(a: __m512, b: __m512) -> __m512;
+            sum(a: __m512) -> f32;
+            sum_each(rows: &[Lane; LANES]) -> __m512;
+            max_lane(a: __m512) -> f32;
+            max_abs(a: __m512, top: __m512) -> __m512;
+            max_abs_lane(a: __m512) -> f32;
+            zero_int() -> __m512i;
+            splat_words(x: u32) -> __m512i;
+            add_int(a: __m512i, b: __m512i) -> __m512i;
+            to_float(a: __m512i) -> __m512;
+            round_words(a: __m512, to: &mut [u32; LANES / 2]);
+        }
+    };
+}
+
+impl Isa for Avx512Vnni {
+    forward_common!();
+    forward! {
+        encode_pair(x: [f32; 2]) -> [f32; 2];
+        splat_pair(x: &[f32; 2]) -> Self::Pair;
+        dot_pair(w: &PairLane, x: Self::Pair, acc: __m512) -> __m512;
+    }
+    type Pair = (__m512, __m512);
+    const ENCODES: bool = false;
 
     #[inline(always)]
-    fn exact(self) -> Avx512 {
-        self.0
+    fn dot_words(self, w: &FixedLane, x: __m512i, acc: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 and VNNI.
+        unsafe { dot_words_fused(load_words(self.0, &w.0), x, acc) }
     }
+}
+
+impl Isa for Avx512Bf16 {
+    forward_common!();
     forward! {
-        splat(x: f32) -> __m512;
-        load(x: &Lane) -> __m512;
-        load_part(x: &[f32]) -> __m512;
-        store(x: __m512, to: &mut Lane);
-        add(a: __m512, b: __m512) -> __m512;
-        sub(a: __m512, b: __m512) -> __m512;
-        mul(a: __m512, b: __m512) -> __m512;
-        div(a: __m512, b: __m512) -> __m512;
-        mul_acc(a: __m512, b: __m512, c: __m512) -> __m512;
-        mul_sub(a: __m512, b: __m512, c: __m512) -> __m512;
-        min(a: __m512, b: __m512) -> __m512;
-        max(a: __m512, b: __m512) -> __m512;
-        sqrt(a: __m512) -> __m512;
-        abs(a: __m512) -> __m512;
-        copy_sign(a: __m512, b: __m512) -> __m512;
-        scale_pow2(a: __m512, n: __m512) -> __m512;
-        pow2(n: __m512) -> __m512;
-        times_pow2(a: __m512, n: __m512) -> __m512;
-        select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512;
-        keep_nan(a: __m512, b: __m512) -> __m512;
-        sum(a: __m512) -> f32;
-        sum_each(rows: &[Lane; LANES]) -> __m512;
-        max_lane(a: __m512) -> f32;
-        max_abs(a: __m512, top: __m512) -> __m512;
-        max_abs_lane(a: __m512) -> f32;
-        zero_int() -> __m512i;
-        splat_words(x: u32) -> __m512i;
-        add_int(a: __m512i, b: __m512i) -> __m512i;
-        to_float(a: __m512i) -> __m512;
-        round_words(a: __m512, to: &mut [u32; LANES / 2]);
+        dot_words(w: &FixedLane, x: __m512i, acc: __m512i) -> __m512i;
     }
+    type Pair = __m512i;
+    const ENCODES: bool = true;
+
     #[inline(always)]
     fn encode_pair(self, x: [f32; 2]) -> [f32; 2] {
         [f32::from_bits(bf16_bits(x[0]) | bf16_bits(x[1]) << 16), 0.0]
@@ -396,10 +438,5 @@ impl Isa for Avx512Bf16 {
     fn dot_pair(self, w: &PairLane, x: __m512i, acc: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512 and its BF16 extension.
         unsafe { dot_bf16(load_words(self.0, &w.0), x, acc) }
-    }
-    #[inline(always)]
-    fn dot_words(self, w: &FixedLane, x: __m512i, acc: __m512i) -> __m512i {
-        // SAFETY: `self` proves AVX-512 and VNNI.
-        unsafe { dot_words_fused(load_words(self.0, &w.0), x, acc) }
     }
 }

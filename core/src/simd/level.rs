@@ -8,9 +8,9 @@ pub enum Level {
     Portable,
     /// AVX2, FMA and F16C.
     Avx2,
-    /// AVX-512 F, BW, DQ and VL.
+    /// AVX-512 F, BW, DQ and VL; products of integers with `VPDPWSSD` where the CPU has it.
     Avx512,
-    /// The same with `VDPBF16PS`, bf16 weights times activations rounded to bf16 in recurrent products, and `VPDPWSSD`.
+    /// The same with both `VPDPWSSD` and `VDPBF16PS`: bf16 weights times activations rounded to bf16 in recurrent products.
     Avx512Bf16,
 }
 
@@ -108,6 +108,12 @@ fn cpuid_level() -> Level {
         return Level::Avx512;
     }
     Level::Avx512Bf16
+}
+
+/// Whether the CPU has `VPDPWSSD`; the caller knows that it runs [`Level::Avx512`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_vnni() -> bool {
+    core::arch::x86_64::__cpuid_count(7, 0).ecx & (1 << 11) != 0
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -16,10 +16,12 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx512::{Avx512, Avx512Bf16};
+pub(crate) use avx512::{Avx512, Avx512Bf16, Avx512Vnni};
 pub use denormals::FlushDenormals;
 pub use lane::{FixedLane, LANES, Lane, PairLane};
 pub use level::Level;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use level::has_vnni;
 pub(crate) use portable::Portable;
 
 /// The primitives of one level.

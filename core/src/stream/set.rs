@@ -216,11 +216,11 @@ impl StreamSet {
                 at = group.end;
             }
         }
-        // All have the same weights: one rehearsal is for all of them.
-        let last = self.streams.len().saturating_sub(1);
+        // All have the same weights: one rehearsal, by the last that can, is for all of them.
+        let last = self.streams.iter().rposition(|stream| stream.remaining() == 1);
         let each = self.streams.iter_mut().enumerate();
         each.fold(true, |all, (i, stream)| {
-            all & stream.prepare_part(budget, i == last)
+            all & stream.prepare_part(budget, last == Some(i))
         })
     }
 

@@ -315,8 +315,8 @@ impl LstmBank {
         }
     }
 
-    /// What the first layer makes of the next row of that window, whose states are ready for it.
-    pub(super) fn next_projected(&mut self, blocks: usize) -> &[[Lane; 4]] {
+    /// Makes that window's states ready for its next row; what the first layer makes of the row.
+    pub(super) fn begin_row(&mut self, blocks: usize) -> &[[Lane; 4]] {
         self.begin_if_new(self.ending());
         &self.projected[self.next_row(self.ending()) * blocks..][..blocks]
     }

@@ -166,7 +166,7 @@ impl LstmBanks {
         let first = net.layers[0].n_blocks();
         for member in members.iter_mut().flatten().filter(behind) {
             let to = &mut self.gates[n * first..][..first];
-            to.copy_from_slice(member.bank.next_projected(first));
+            to.copy_from_slice(member.bank.begin_row(first));
             n += 1;
         }
         if n == 0 {
