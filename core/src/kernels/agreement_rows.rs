@@ -102,7 +102,7 @@ impl Norm {
 fn norms_alone_behind_a_sum_and_behind_a_gate_equal_the_oracle() {
     on_every_level("norms", |kernels| {
         for width in WIDTHS {
-            let (norm, n) = (Norm::new(width), 3 * width);
+            let (norm, n) = (Norm::new(width), 19 * width);
             let x: Vec<f32> = vector(10, n).iter().map(|v| v * 9.0).collect();
             let (value, gate) = (vector(13, n), vector(14, n));
             let mut y = lanes(&x, width);
@@ -134,6 +134,43 @@ fn norms_alone_behind_a_sum_and_behind_a_gate_equal_the_oracle() {
                     &norm.expected(&gated),
                     3e-6,
                     "norm behind a gate",
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_normalised_row_has_the_same_bits_alone_and_a_gate_may_be_of_any_size() {
+    on_every_level("rows", |kernels| {
+        for width in WIDTHS {
+            let (norm, n, per_row) = (Norm::new(width), 35 * width, width.div_ceil(LANES));
+            let x: Vec<f32> = vector(15, n);
+            let sizes = [1.0, 40.0, 1e4, 1e30].iter().cycle();
+            let gate: Vec<f32> = vector(16, n).iter().zip(sizes).map(|(g, s)| g * s).collect();
+            let (values, gates) = (lanes(&vector(17, n), width), lanes(&gate, width));
+            let run = |first: usize, n_rows: usize| {
+                let rows = first * per_row..(first + n_rows) * per_row;
+                let apart = Gated {
+                    value: &values[rows.clone()],
+                    gate: &gates[rows.clone()],
+                    stride: per_row,
+                };
+                let mut y = lanes(&x, width)[rows].to_vec();
+                kernels.gate_norm_rows(norm.weights(), apart, &mut y);
+                kernels.norm_rows(norm.weights(), &mut y);
+                y
+            };
+            let all = run(0, 35);
+            assert!(
+                all.iter().all(|lane| lane.0.iter().all(|v| v.is_finite())),
+                "{width}"
+            );
+            for row in 0..35 {
+                assert_eq!(
+                    run(row, 1),
+                    all[row * per_row..][..per_row],
+                    "row {row} of {width}"
                 );
             }
         }
@@ -268,6 +305,14 @@ fn fused_levels_give_rows_the_same_bits() {
             let mut out = vec![Lane::ZERO; 11 * bias.len()];
             kernels.linear_f32(&pack_dense(&w, 70, 37), &bias, &x, 38, 37, &mut out);
             kernels.norm_rows(norm.weights(), &mut out);
+            let (value, gate) = (out.clone(), out.iter().rev().copied().collect::<Vec<_>>());
+            let stride = bias.len();
+            let gated = Gated {
+                value: &value,
+                gate: &gate,
+                stride,
+            };
+            kernels.gate_norm_rows(norm.weights(), gated, &mut out);
             out
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Layer norm over rows, alone and behind a gate: `LN(a * sigmoid(g) + skip)`.
 //!
-//! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes, both of some rows
-//! before the next: a row's own sums and divisions, one after the other, would take longer than its numbers.
+//! Rows are whole lanes; columns behind the width are zeros and stay zeros. Mean and biased variance in two passes, each over sixteen rows
+//! before the next.
 
 use super::activation::{pass_gate, pass_gates};
 use crate::simd::{Isa, LANES, Lane};
