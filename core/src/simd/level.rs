@@ -103,8 +103,8 @@ fn cpuid_level() -> Level {
     if !has(enabled, &[5, 6, 7]) || !has(leaf7.ebx, &[16, 17, 30, 31]) {
         return Level::Avx2;
     }
-    // ECX: AVX512_VNNI 11; leaf 7.1 EAX: AVX512_BF16 5.
-    if leaf7.eax < 1 || !has(leaf7.ecx, &[11]) || !has(__cpuid_count(7, 1).eax, &[5]) {
+    // Leaf 7.1 EAX: AVX512_BF16 5.
+    if leaf7.eax < 1 || !has_vnni() || !has(__cpuid_count(7, 1).eax, &[5]) {
         return Level::Avx512;
     }
     Level::Avx512Bf16
@@ -113,6 +113,7 @@ fn cpuid_level() -> Level {
 /// Whether the CPU has `VPDPWSSD`; the caller knows that it runs [`Level::Avx512`].
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_vnni() -> bool {
+    // Leaf 7 ECX: AVX512_VNNI 11.
     core::arch::x86_64::__cpuid_count(7, 0).ecx & (1 << 11) != 0
 }
 
